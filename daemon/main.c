@@ -5,11 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/base/config.h"
 #include "daemon/base/notify.h"
 #include "daemon/log/log.h"
 #include "daemon/manager.h"
 #include "daemon/monitor.h"
 #include "lib/base/cleanup.h"
+#include "lib/kill/kill.h"
 
 enum { EXIT_BAD_USAGE = 2 };
 
@@ -131,7 +133,7 @@ static int run(const struct config_options *options)
 		log_error("Cannot start: out of memory.");
 	if (r < 0)
 		return EXIT_FAILURE;
-	r = monitor_run(m);
+	r = monitor_run(m->monitor);
 	if (r < 0 && r != -E2BIG) /* self_is_too_large() has logged that */
 		log_error("The event loop failed: %s", strerror(-r));
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -1,46 +1,49 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * manager: owns the parts of the daemon, from setup to exit.  Each part knows those that it works
- * on, not the manager; monitor.c calls them from the event loop.
+ * on, not the manager.
  */
 #pragma once
 
 #include <stdbool.h>
 
-#include "daemon/base/config.h"
-#include "daemon/base/conflicts.h"
-#include "daemon/base/machine.h"
-#include "daemon/base/regime.h"
-#include "daemon/base/self.h"
-#include "daemon/bus/bus.h"
-#include "daemon/kill/in-flight.h"
-#include "daemon/kill/self-test.h"
-#include "daemon/monitor.h"
-#include "daemon/record/report.h"
-#include "daemon/select/selection.h"
-#include "daemon/tick/tick.h"
-#include "daemon/watch/sampler.h"
+struct bus_subject;
+struct config;
+struct config_options;
+struct conflicts;
+struct in_flight;
+struct kill_ops;
+struct machine;
+struct monitor;
+struct probe_results;
+struct regime;
+struct reporter;
+struct sampler;
+struct selection;
+struct self;
+struct self_test;
+struct tick;
 
 struct manager {
-	struct config config;
-	struct probe_results probed;
-	struct self self;
+	struct config *config;
+	struct probe_results *probed;
+	struct self *self;
 
-	struct machine machine;
-	struct regime regime;
-	struct sampler sampler;
-	struct selection selection;
-	struct in_flight in_flight;
-	struct tick tick;
-	struct reporter reporter;
+	struct machine *machine;
+	struct regime *regime;
+	struct sampler *sampler;
+	struct selection *selection;
+	struct in_flight *in_flight;
+	struct tick *tick;
+	struct reporter *reporter;
 
-	struct conflicts conflicts;
-	struct monitor monitor;
-	struct bus *bus;
+	struct conflicts *conflicts;
+	struct monitor *monitor;
 };
 
-/* An empty one: nothing is open, and each part knows those that it works on. */
-void manager_init(struct manager *manager);
+/* An empty one: nothing is open, and each part knows those that it works on.  To be freed with
+ * free(), as long as nothing is.  NULL: no memory. */
+struct manager *manager_alloc(void);
 
 /* What the self-test works on, and what the bus tells of. */
 struct self_test manager_self_test(struct manager *manager);
@@ -55,11 +58,3 @@ static inline void manager_freep(struct manager **manager)
 {
 	manager_free(*manager);
 }
-
-/* The configuration anew; with errors the old one stays.  0; 1 if it has errors, with all of them
- * in *ret_errors, a line each (to be freed; NULL: no memory for it); -errno. */
-int manager_reload(struct manager *manager, char **ret_errors);
-
-/* For the service manager, in one line.  Returns buf. */
-#define MANAGER_STATUS_SIZE 512
-const char *manager_status(const struct manager *manager, char buf[static MANAGER_STATUS_SIZE]);

@@ -10,9 +10,34 @@
 #include "daemon/base/turns.h"
 #include "lib/base/util.h"
 
-struct manager;
+struct bus;
+struct config;
+struct conflicts;
+struct in_flight;
+struct machine;
+struct probe_results;
+struct regime;
+struct reporter;
+struct sampler;
+struct selection;
+struct self;
+struct tick;
 
 struct monitor {
+	/* Borrowed. */
+	struct config *config;
+	struct probe_results *probed;
+	struct self *self;
+	struct machine *machine;
+	struct regime *regime;
+	struct sampler *sampler;
+	struct selection *selection;
+	struct in_flight *in_flight;
+	struct tick *tick;
+	struct reporter *reporter;
+	struct conflicts *conflicts;
+
+	struct bus *bus; /* NULL: it was not opened yet */
 	sd_event *event;
 	sd_event_source *timer;
 	sd_event_source *victim_source;
@@ -31,20 +56,20 @@ struct monitor {
  * reader is no reason to exit (SIGPIPE). */
 void monitor_block_signals(void);
 
-/* The event loop and its sources; 0 or -errno.  Needs nothing of the manager but its fds. */
-int monitor_new(struct manager *m);
-void monitor_free(struct manager *m);
+/* The event loop and its sources; 0 or -errno.  Of the parts it needs the fds. */
+int monitor_new(struct monitor *m);
+void monitor_free(struct monitor *m);
 
 /* Arms the PSI trigger, with the fallback for daemons without CAP_SYS_RESOURCE; what it found is
  * in m->probed. */
-void monitor_arm_pressure(struct manager *m);
+void monitor_arm_pressure(struct monitor *m);
 
 /* From then on reloads wait until a thread has read the configuration.  0 or -errno. */
-int monitor_watch_loader(struct manager *m);
+int monitor_watch_loader(struct monitor *m);
 
 /* Runs until SIGTERM or SIGINT: 0 or -errno. */
-int monitor_run(struct manager *m);
+int monitor_run(struct monitor *m);
 
 /* The configuration anew, with READY=1 and RELOADING=1 to the service manager; samples again soon.
- * As manager_reload(). */
-int monitor_reload(struct manager *m, char **ret_errors);
+ * As service_reload(). */
+int monitor_reload(struct monitor *m, char **ret_errors);

@@ -19,8 +19,8 @@
 #include "daemon/bus/bus-internal.h"
 #include "daemon/bus/bus.h"
 #include "daemon/log/log.h"
-#include "daemon/manager.h"
 #include "tests/fail-malloc.h"
+#include "tests/manager-parts.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -203,7 +203,7 @@ static inline void pump(void)
 		accept_daemon();
 		allow_mallocs(false);
 		test.is_counting = test.n_steps_allowed != UINT32_MAX;
-		r = sd_event_run(test.m->monitor.event, 0);
+		r = sd_event_run(test.m->monitor->event, 0);
 		test.is_counting = false;
 		allow_mallocs(true);
 		assert_true(r >= 0 || (r == -ENOMEM && test.n_allowed != UINT32_MAX));
@@ -218,16 +218,16 @@ static inline void pump(void)
 /* As at a sample, at which it may join at once. */
 static inline void join(void)
 {
-	test.m->bus->join_at = 0;
+	test.m->monitor->bus->join_at = 0;
 	allow_mallocs(false);
-	bus_turn(test.m->bus, clock_now());
+	bus_turn(test.m->monitor->bus, clock_now());
 	allow_mallocs(true);
 	pump();
 }
 
 static inline bool is_joined(void)
 {
-	return test.m->bus->bus && bus_io_is_ready(test.m->bus);
+	return test.m->monitor->bus->bus && bus_io_is_ready(test.m->monitor->bus);
 }
 
 static inline int on_answer(sd_bus_message *answer, void *userdata, sd_bus_error *error)
@@ -291,9 +291,9 @@ static inline void send_call(const struct call *call, const char *sender)
 /* No client has sent too many calls. */
 static inline void renew_quota(void)
 {
-	quota_init(&test.m->bus->quota, clock_now());
-	test.m->bus->is_paused = false;
-	test.m->bus->cpu_used = 0;
+	quota_init(&test.m->monitor->bus->quota, clock_now());
+	test.m->monitor->bus->is_paused = false;
+	test.m->monitor->bus->cpu_used = 0;
 }
 
 static inline void call(const struct call *call)
@@ -302,7 +302,7 @@ static inline void call(const struct call *call)
 	send_call(call, ":1.7");
 	for (int i = 0; i < 50 && !test.is_answered && test.peer; i++) {
 		renew_quota();
-		bus_schedule(test.m->bus);
+		bus_schedule(test.m->monitor->bus);
 		pump();
 	}
 }
@@ -361,7 +361,7 @@ static inline int setup(void **state)
 	log_set_max_level(LOG_INFO);
 	if (manager_new(&options, false, &kill_ops_system, &test.m) < 0)
 		return -1;
-	assert_true(sd_event_source_set_enabled(test.m->monitor.timer, SD_EVENT_OFF) >= 0);
+	assert_true(sd_event_source_set_enabled(test.m->monitor->timer, SD_EVENT_OFF) >= 0);
 	snprintf(address.sun_path, sizeof(address.sun_path), "unix:path=%s", test.path);
 	setenv("DBUS_SYSTEM_BUS_ADDRESS", address.sun_path, 1);
 	return 0;

@@ -415,53 +415,52 @@ void dumped_machine_configure(const char *config)
 
 static void open_files(struct manager *m)
 {
-	m->machine.proc_fd = fcntl(machine.proc_fd, F_DUPFD_CLOEXEC, 0);
-	m->machine.sys_fd = fcntl(machine.sys_fd, F_DUPFD_CLOEXEC, 0);
-	cgroup_fs_init(&m->machine.cgroups,
+	m->machine->proc_fd = fcntl(machine.proc_fd, F_DUPFD_CLOEXEC, 0);
+	m->machine->sys_fd = fcntl(machine.sys_fd, F_DUPFD_CLOEXEC, 0);
+	cgroup_fs_init(&m->machine->cgroups,
 		       dumped.has_no_cgroups ? -EBADF
 					     : fcntl(machine.cgroup_fd, F_DUPFD_CLOEXEC, 0),
 		       -EBADF);
-	m->machine.cgroups.v2_has_memory = !dumped.has_no_cgroups;
+	m->machine->cgroups.v2_has_memory = !dumped.has_no_cgroups;
 	assert_int_equal(
-		memory_source_new(m->machine.proc_fd, m->machine.sys_fd, &m->sampler.source), 0);
-	assert_int_equal(memory_sample(m->sampler.source, &m->sampler.domain.reading), 0);
-	m->sampler.psi_fd = openat(m->machine.proc_fd, "pressure/memory", O_RDONLY | O_CLOEXEC);
-	m->sampler.domain.has_psi = m->sampler.psi_fd >= 0;
+		memory_source_new(m->machine->proc_fd, m->machine->sys_fd, &m->sampler->source), 0);
+	assert_int_equal(memory_sample(m->sampler->source, &m->sampler->domain.reading), 0);
+	m->sampler->psi_fd = openat(m->machine->proc_fd, "pressure/memory", O_RDONLY | O_CLOEXEC);
+	m->sampler->domain.has_psi = m->sampler->psi_fd >= 0;
 }
 
 void dumped_machine_start(const char *config)
 {
 	static char path[128];
-	struct manager *m = malloc(sizeof(*m));
+	struct manager *m = manager_alloc();
 
 	assert_non_null(m);
-	manager_init(m);
 	dumped.manager = m;
 	(void)snprintf(path, sizeof(path), "%s/reckond.conf", machine.path);
 	dumped_machine_configure(config);
-	m->config.options.config_file = path;
-	m->machine.kill_ops = &dumped_kill_ops;
-	m->sampler.precise = dumped_precise;
-	m->selection.stuck.survey = dumped.has_no_survey ? NULL : dumped_survey;
-	m->probed.memory_lock_error = m->in_flight.ledger_error = -EPERM;
-	m->machine.accuracy = exact_accuracy;
-	m->machine.accuracy.page_size = (uint64_t)sysconf(_SC_PAGESIZE);
-	assert_int_equal(recorder_new(machine.proc_fd, &m->in_flight, &m->tick.recorder), 0);
-	m->reporter.recorder = m->tick.recorder;
-	assert_int_equal(config_load(&m->config, &m->sampler.domain), 0);
-	assert_false(m->config.is_degraded);
+	m->config->options.config_file = path;
+	m->machine->kill_ops = &dumped_kill_ops;
+	m->sampler->precise = dumped_precise;
+	m->selection->stuck.survey = dumped.has_no_survey ? NULL : dumped_survey;
+	m->probed->memory_lock_error = m->in_flight->ledger_error = -EPERM;
+	m->machine->accuracy = exact_accuracy;
+	m->machine->accuracy.page_size = (uint64_t)sysconf(_SC_PAGESIZE);
+	assert_int_equal(recorder_new(machine.proc_fd, m->in_flight, &m->tick->recorder), 0);
+	m->reporter->recorder = m->tick->recorder;
+	assert_int_equal(config_load(m->config, &m->sampler->domain), 0);
+	assert_false(m->config->is_degraded);
 	open_files(m);
-	stall_init(&m->sampler.stalls.walk, m->machine.cgroups.v2_fd);
-	assert_int_equal(census_init(&m->sampler.census, m->machine.proc_fd, &m->machine.cgroups,
-				     &m->machine.accuracy, &m->config.policies),
+	stall_init(&m->sampler->stalls.walk, m->machine->cgroups.v2_fd);
+	assert_int_equal(census_init(&m->sampler->census, m->machine->proc_fd, &m->machine->cgroups,
+				     &m->machine->accuracy, &m->config->policies),
 			 0);
 	census_keep_none(
-		&m->sampler.census); /* a file that was removed can be read, unlike one of /proc */
+		&m->sampler->census); /* a file that was removed can be read, unlike one of /proc */
 	assert_int_equal(
-		census_sweep(&m->sampler.census, dumped.now, m->sampler.domain.reading.allocated,
-			     m->sampler.domain.reading.swap_free < dumped.swap_total * MIB),
+		census_sweep(&m->sampler->census, dumped.now, m->sampler->domain.reading.allocated,
+			     m->sampler->domain.reading.swap_free < dumped.swap_total * MIB),
 		0);
-	assert_int_equal(victim_reserve(&m->selection.choice, &m->sampler.census), 0);
+	assert_int_equal(victim_reserve(&m->selection->choice, &m->sampler->census), 0);
 }
 
 unsigned dumped_machine_tick(void)
@@ -473,13 +472,13 @@ unsigned dumped_machine_tick(void)
 	dumped.event = REPORT_NOTHING;
 	dumped.n_turns = dumped.n_choices = 0;
 	do {
-		next = tick(&dumped.manager->tick, dumped.now);
+		next = tick(dumped.manager->tick, dumped.now);
 		dumped.n_turns++;
 		assert_true(dumped.n_turns < 200);
 		if (next <= 4 * USEC_PER_MSEC)
 			dumped.now += next;
 	} while (next <= 4 * USEC_PER_MSEC);
-	watched = in_flight_watched(&dumped.manager->in_flight);
+	watched = in_flight_watched(dumped.manager->in_flight);
 	dumped.watched = watched.victim_fd < 0 ? 0 : dumped_pid_of_fd(watched.victim_fd);
 	return (unsigned)(next / USEC_PER_MSEC);
 }

@@ -13,8 +13,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "daemon/manager.h"
 #include "daemon/record/report.h"
+#include "tests/manager-parts.h"
 
 #define DUMPED_PROCESSES_MAX 128
 #define DUMPED_CGROUPS_MAX   16

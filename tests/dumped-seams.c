@@ -90,7 +90,7 @@ static bool is_failing(int dir_fd, const char *path)
 {
 	struct stat failing, st;
 
-	return fstatat(dumped.manager->machine.proc_fd, dumped.failing, &failing, 0) == 0 &&
+	return fstatat(dumped.manager->machine->proc_fd, dumped.failing, &failing, 0) == 0 &&
 	       fstatat(dir_fd, path, &st, 0) == 0 && st.st_ino == failing.st_ino &&
 	       st.st_dev == failing.st_dev;
 }
@@ -166,7 +166,7 @@ struct meminfo_stack *__wrap_procps_meminfo_select(struct meminfo_info *info,
 						   enum meminfo_item *items, int numitems)
 {
 	char text[4096];
-	ssize_t n = io_read_at(dumped.manager->machine.proc_fd, "meminfo", text, sizeof(text));
+	ssize_t n = io_read_at(dumped.manager->machine->proc_fd, "meminfo", text, sizeof(text));
 
 	if (n < 0) {
 		errno = (int)-n;
@@ -217,7 +217,7 @@ int __wrap_precise_collect(struct precise *precise, pid_t *ret_pid, uint64_t *re
 	queue.n_collected++;
 	*ret_pid = queue.asked[i].pid;
 	*ret_start_ticks = queue.asked[i].start_ticks;
-	*ret_result = reclaimable_read(dumped.manager->machine.proc_fd, *ret_pid, ret);
+	*ret_result = reclaimable_read(dumped.manager->machine->proc_fd, *ret_pid, ret);
 	return 1;
 }
 
@@ -226,7 +226,7 @@ int __wrap_precise_read(struct precise *precise, pid_t pid, usec_t deadline,
 int __wrap_precise_read(struct precise *precise, pid_t pid, usec_t deadline,
 			struct reclaimable *ret)
 {
-	return reclaimable_read(dumped.manager->machine.proc_fd, pid, ret);
+	return reclaimable_read(dumped.manager->machine->proc_fd, pid, ret);
 }
 
 pid_t __wrap_precise_is_at(struct precise *precise, unsigned *ret_n_done);
@@ -309,7 +309,7 @@ bool __wrap_survey_collect(struct survey *survey, struct where_survey *ret);
 bool __wrap_survey_collect(struct survey *survey, struct where_survey *ret)
 {
 	static struct where_scratch scratch;
-	int proc_fd = dumped.manager->machine.proc_fd;
+	int proc_fd = dumped.manager->machine->proc_fd;
 
 	if (!survey_is_asked || dumped.survey_hangs)
 		return false;
@@ -347,8 +347,8 @@ void __wrap_log_event(const char *message_id, int priority, const char *format, 
 
 static void note_plan(const struct manager *m)
 {
-	const struct kill_victim *victim = &m->in_flight.victim;
-	const struct decision *d = &m->in_flight.decision;
+	const struct kill_victim *victim = &m->in_flight->victim;
+	const struct decision *d = &m->in_flight->decision;
 
 	dumped.plan[0] = '\0';
 	add(dumped.plan, "%s %d", d->comm, d->pid);

@@ -11,10 +11,10 @@
 #include <unistd.h>
 
 #include "daemon/kill/kill-plan.h"
-#include "daemon/manager.h"
 #include "lib/select/sharers.h"
 #include "lib/snapshot/census-tree.h"
 #include "tests/accuracy-fixture.h"
+#include "tests/manager-parts.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -140,7 +140,7 @@ bool __wrap_kill_is_gone(const struct kill_victim *victim)
 
 struct census_process *add(pid_t pid, uint64_t bytes, const char *cgroup)
 {
-	struct census_process *process = census_add(&test.m->sampler.census, pid, START);
+	struct census_process *process = census_add(&test.m->sampler->census, pid, START);
 
 	assert_non_null(process);
 	process->ppid = pid == VICTIM ? 1 : VICTIM;
@@ -148,8 +148,8 @@ struct census_process *add(pid_t pid, uint64_t bytes, const char *cgroup)
 	process->n_threads = 1;
 	process->code_pages = CODE;
 	strcpy(process->comm, "server");
-	assert_int_equal(census_attach(&test.m->sampler.census, process, cgroup), 0);
-	census_set_memory(&test.m->sampler.census, process, &(struct proc_memory){ .anon = bytes },
+	assert_int_equal(census_attach(&test.m->sampler->census, process, cgroup), 0);
+	census_set_memory(&test.m->sampler->census, process, &(struct proc_memory){ .anon = bytes },
 			  GIB, 1);
 	return process;
 }
@@ -160,20 +160,19 @@ int setup(void **state)
 	struct manager *m;
 
 	memset(&test, 0, sizeof(test));
-	m = test.m = malloc(sizeof(*m));
+	m = test.m = manager_alloc();
 	if (!m)
 		return -1;
-	manager_init(m);
-	m->config.policies.subtree = everything;
-	m->machine.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (census_init(&m->sampler.census, m->machine.proc_fd, NULL, &exact_accuracy,
-			&m->config.policies) < 0)
+	m->config->policies.subtree = everything;
+	m->machine->proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (census_init(&m->sampler->census, m->machine->proc_fd, NULL, &exact_accuracy,
+			&m->config->policies) < 0)
 		return -1;
-	kill_victim_init(&m->in_flight.victim);
-	m->in_flight.victim.pid = VICTIM;
-	m->in_flight.victim.start_ticks = START;
+	kill_victim_init(&m->in_flight->victim);
+	m->in_flight->victim.pid = VICTIM;
+	m->in_flight->victim.start_ticks = START;
 	test.policy.target = POLICY_TARGET_PROCESS;
-	d = &m->in_flight.decision;
+	d = &m->in_flight->decision;
 	d->pid = VICTIM;
 	d->start_ticks = START;
 	d->n_processes = 1;
@@ -185,13 +184,13 @@ int setup(void **state)
 
 int teardown(void **state)
 {
-	census_done(&test.m->sampler.census);
-	close(test.m->machine.proc_fd);
+	census_done(&test.m->sampler->census);
+	close(test.m->machine->proc_fd);
 	free(test.m);
 	return 0;
 }
 
 enum report_event gather(void)
 {
-	return kill_plan_gather(&test.m->in_flight, &test.policy);
+	return kill_plan_gather(test.m->in_flight, &test.policy);
 }

@@ -8,8 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "daemon/manager.h"
 #include "lib/select/sharers.h"
+#include "tests/manager-parts.h"
 
 #define VICTIM 100
 #define CODE   7

@@ -14,9 +14,10 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "daemon/manager.h"
 #include "daemon/monitor.h"
+#include "daemon/service.h"
 #include "daemon/tick/tick.h"
+#include "tests/manager-parts.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -29,18 +30,18 @@ struct monitor_fixture test;
 usec_t __wrap_tick(struct tick *t, usec_t now);
 usec_t __wrap_tick(struct tick *t, usec_t now)
 {
-	struct manager *m = &test.m;
+	struct manager *m = test.m;
 
 	test.n_ticks++;
-	m->regime.state = test.state_after;
-	m->selection.stuck.since = test.stuck_since_after;
+	m->regime->state = test.state_after;
+	m->selection->stuck.since = test.stuck_since_after;
 	if (test.closes_victim) {
-		close(m->in_flight.victim.pidfd);
-		m->in_flight.is_watched = test.closes_victim = false;
-		m->in_flight.n_watched++;
+		close(m->in_flight->victim.pidfd);
+		m->in_flight->is_watched = test.closes_victim = false;
+		m->in_flight->n_watched++;
 	}
 	if (test.n_ticks == test.exits_at)
-		(void)sd_event_exit(m->monitor.event, 0);
+		(void)sd_event_exit(m->monitor->event, 0);
 	return test.next;
 }
 
@@ -52,8 +53,8 @@ bool __wrap_self_is_too_large(struct self *self, const struct machine *machine,
 	return test.is_too_large;
 }
 
-int __wrap_manager_reload(struct manager *m, char **ret_errors);
-int __wrap_manager_reload(struct manager *m, char **ret_errors)
+int __wrap_service_reload(struct monitor *m, char **ret_errors);
+int __wrap_service_reload(struct monitor *m, char **ret_errors)
 {
 	test.n_reloads++;
 	*ret_errors = NULL;
@@ -89,7 +90,9 @@ int setup(void **state)
 
 	memset(&test, 0, sizeof(test));
 	test.next = FAR;
-	manager_init(&test.m);
+	test.m = manager_alloc();
+	if (!test.m)
+		return -1;
 	test.master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
 	if (test.master < 0 || grantpt(test.master) < 0 || unlockpt(test.master) < 0 ||
 	    ptsname_r(test.master, name, sizeof(name)) != 0)
@@ -106,13 +109,14 @@ int setup(void **state)
 	setenv("NOTIFY_SOCKET", test.notify_path, 1);
 	unsetenv("WATCHDOG_USEC");
 	unsetenv("WATCHDOG_PID");
-	return monitor_new(&test.m);
+	return monitor_new(test.m->monitor);
 }
 
 int teardown(void **state)
 {
-	monitor_free(&test.m);
-	reserve_release(&test.m.self.reserve);
+	monitor_free(test.m->monitor);
+	reserve_release(&test.m->self->reserve);
+	free(test.m);
 	close(test.slave);
 	close(test.notify_fd);
 	(void)unlink(test.notify_path);
@@ -130,7 +134,7 @@ const char *notification(void)
 
 bool turn(void)
 {
-	int r = sd_event_run(test.m.monitor.event, 0);
+	int r = sd_event_run(test.m->monitor->event, 0);
 
 	assert_true(r >= 0);
 	return r > 0;

@@ -2,13 +2,13 @@
 /* monitor-fixture: a monitor without a machine: tick() and what reads the kernel are wrapped. */
 #pragma once
 
-#include "daemon/manager.h"
+#include "tests/manager-parts.h"
 
 /* A timer that is not due while the test runs. */
 #define FAR (3600 * USEC_PER_SEC)
 
 struct monitor_fixture {
-	struct manager m;
+	struct manager *m;
 	unsigned n_ticks;
 	usec_t next;
 	enum regime_state state_after; /* a tick */

@@ -12,9 +12,9 @@
 #include <unistd.h>
 
 #include "daemon/base/clock.h"
-#include "daemon/manager.h"
 #include "lib/base/io.h"
 #include "tests/is-alive.h"
+#include "tests/manager-parts.h"
 
 #define KILL_NOW "[Policy now]\nMemoryAvailable=100%\nAction=kill\n"
 #define TERM_NOW "[Policy now]\nMemoryAvailable=100%\nAction=terminate\nGrace=1min\n"
@@ -85,18 +85,18 @@ static inline int exit_signal(pid_t pid)
  * short) is waited for.  after: each turn; or NULL. */
 static inline void tick_until_decided(struct manager *m, void (*after)(void))
 {
-	usec_t decided_at = m->in_flight.decision.decided_at;
+	usec_t decided_at = m->in_flight->decision.decided_at;
 
 	for (int i = 0; i < 200; i++) {
-		unsigned n_vanished = m->selection.n_vanished;
+		unsigned n_vanished = m->selection->n_vanished;
 
-		(void)tick(&m->tick, clock_now());
+		(void)tick(m->tick, clock_now());
 		if (after)
 			after();
-		if (m->regime.state == REGIME_KILLING ||
-		    m->in_flight.decision.decided_at != decided_at ||
-		    (m->selection.n_cut == 0 && m->selection.n_vanished == n_vanished &&
-		     (m->sampler.watch.listed_at != 0 || m->sampler.watch.since == 0)))
+		if (m->regime->state == REGIME_KILLING ||
+		    m->in_flight->decision.decided_at != decided_at ||
+		    (m->selection->n_cut == 0 && m->selection->n_vanished == n_vanished &&
+		     (m->sampler->watch.listed_at != 0 || m->sampler->watch.since == 0)))
 			break;
 	}
 }
@@ -104,9 +104,9 @@ static inline void tick_until_decided(struct manager *m, void (*after)(void))
 /* Until the victim is done with: at most for a minute, on a machine that is busy. */
 static inline void tick_until_over(const struct manager *m, void (*take)(void))
 {
-	for (int i = 0; i < 6000 && m->regime.state == REGIME_KILLING; i++) {
+	for (int i = 0; i < 6000 && m->regime->state == REGIME_KILLING; i++) {
 		usleep(10000);
 		take();
 	}
-	assert_int_not_equal(m->regime.state, REGIME_KILLING);
+	assert_int_not_equal(m->regime->state, REGIME_KILLING);
 }

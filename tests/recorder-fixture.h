@@ -12,10 +12,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/manager.h"
 #include "daemon/record/recorder.h"
 #include "lib/base/cleanup.h"
 #include "tests/fail-malloc.h"
+#include "tests/manager-parts.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -43,28 +43,27 @@ static inline int setup(void **state)
 	static char name[] = "kill", path[] = "/a/b";
 
 	memset(&test, 0, sizeof(test));
-	test.m = malloc(sizeof(*test.m));
+	test.m = manager_alloc();
 	test.cgroup = calloc(1, sizeof(*test.cgroup) + sizeof(path));
 	if (!test.m || !test.cgroup)
 		return -1;
-	manager_init(test.m);
-	if (recorder_new(proc_fd, &test.m->in_flight, &test.m->tick.recorder) < 0)
+	if (recorder_new(proc_fd, test.m->in_flight, &test.m->tick->recorder) < 0)
 		return -1;
 	memcpy(test.cgroup->path, path, sizeof(path));
 	test.cgroup->node.kind = CENSUS_CGROUP;
-	test.history = recorder_history(test.m->tick.recorder);
+	test.history = recorder_history(test.m->tick->recorder);
 	test.policy = (struct policy){ .name = name, .action = POLICY_ACTION_KILL };
 	test.acting.policy = &test.policy;
-	test.m->sampler.domain.reading =
+	test.m->sampler->domain.reading =
 		(struct memory_reading){ .total = GIB, .available = BEFORE };
-	kill_victim_init(&test.m->in_flight.victim);
+	kill_victim_init(&test.m->in_flight->victim);
 	return 0;
 }
 
 static inline int teardown(void **state)
 {
 	fail_malloc = false;
-	recorder_free(test.m->tick.recorder);
+	recorder_free(test.m->tick->recorder);
 	free(test.m);
 	free(test.cgroup);
 	return 0;
@@ -73,7 +72,7 @@ static inline int teardown(void **state)
 /* As tick.c does: a process of 64 MiB is chosen. */
 static inline void choose(pid_t pid, usec_t now)
 {
-	struct victim_result *choice = &test.m->selection.choice;
+	struct victim_result *choice = &test.m->selection->choice;
 
 	choice->n_ranked = 12;
 	choice->n_candidates = 40;
@@ -97,29 +96,29 @@ static inline void choose(pid_t pid, usec_t now)
 			.verdict = i == 0 ? VICTIM_CHOSEN : VICTIM_SMALLER,
 		};
 	}
-	test.m->in_flight.decision = (struct decision){
+	test.m->in_flight->decision = (struct decision){
 		.pid = pid,
 		.start_ticks = 7,
 		.cgroup = "/a/b",
-		.before = test.m->sampler.domain.reading,
+		.before = test.m->sampler->domain.reading,
 		.decided_at = now,
 		.choose_usec = 40,
 	};
-	recorder_choice(test.m->tick.recorder, &test.policy);
+	recorder_choice(test.m->tick->recorder, &test.policy);
 }
 
 static inline void note(enum report_event event, usec_t now)
 {
-	recorder_note(test.m->tick.recorder, event, &test.acting, now);
+	recorder_note(test.m->tick->recorder, event, &test.acting, now);
 }
 
 static inline void signal_it(int signal, usec_t now)
 {
-	struct kill_victim *victim = &test.m->in_flight.victim;
-	bool escalates = test.m->in_flight.decision.signal != 0;
+	struct kill_victim *victim = &test.m->in_flight->victim;
+	bool escalates = test.m->in_flight->decision.signal != 0;
 
-	test.m->in_flight.decision.signal = signal;
-	test.m->in_flight.decision.signalled_at = now;
+	test.m->in_flight->decision.signal = signal;
+	test.m->in_flight->decision.signalled_at = now;
 	for (int step = 0; step < _KILL_STEP_MAX; step++) {
 		victim->step_result[step] = step == KILL_STEP_THAW ? 1 : 0;
 		victim->step_at[step] = now - 10 + (usec_t)step;
@@ -137,14 +136,14 @@ static inline void kill_one(pid_t pid, int signal)
 
 static inline void sample(usec_t since_signal, uint64_t returned)
 {
-	test.m->sampler.domain.reading.available = BEFORE + returned;
-	recorder_sample(test.m->tick.recorder, SIGNALLED + since_signal);
+	test.m->sampler->domain.reading.available = BEFORE + returned;
+	recorder_sample(test.m->tick->recorder, SIGNALLED + since_signal);
 }
 
 static inline void end(enum kill_progress outcome, usec_t since_signal)
 {
-	test.m->in_flight.decision.outcome = outcome;
-	test.m->in_flight.decision.finished_at = SIGNALLED + since_signal;
+	test.m->in_flight->decision.outcome = outcome;
+	test.m->in_flight->decision.finished_at = SIGNALLED + since_signal;
 	note(REPORT_FINISHED, SIGNALLED + since_signal);
 }
 

@@ -10,9 +10,9 @@
 #include <string.h>
 
 #include "daemon/log/log.h"
-#include "daemon/manager.h"
 #include "daemon/record/report.h"
 #include "tests/fail-malloc.h"
+#include "tests/manager-parts.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -103,17 +103,16 @@ static inline int setup(void **state)
 	struct manager *m;
 
 	memset(&test, 0, sizeof(test));
-	m = test.m = malloc(sizeof(*m));
+	m = test.m = manager_alloc();
 	if (!m)
 		return -1;
-	manager_init(m);
 	test.policy = (struct policy){ .name = name, .action = POLICY_ACTION_KILL };
-	m->config.policies.subtree = subtree;
-	m->regime.state = REGIME_WATCH;
-	m->reporter.warned = true;
-	m->sampler.domain.reading =
+	m->config->policies.subtree = subtree;
+	m->regime->state = REGIME_WATCH;
+	m->reporter->warned = true;
+	m->sampler->domain.reading =
 		(struct memory_reading){ .total = 8 * GIB, .available = 2 * GIB };
-	m->in_flight.decision = (struct decision){
+	m->in_flight->decision = (struct decision){
 		.pid = 812,
 		.uid = 1000,
 		.comm = "leak",
@@ -129,7 +128,7 @@ static inline int setup(void **state)
 		.finished_at = NOW + 30 * MSEC,
 		.outcome = KILL_PROGRESS_GONE,
 	};
-	kill_victim_init(&m->in_flight.victim);
+	kill_victim_init(&m->in_flight->victim);
 	log_set_target(LOG_TARGET_CONSOLE);
 	log_set_max_level(LOG_INFO);
 	return 0;
@@ -138,9 +137,9 @@ static inline int setup(void **state)
 static inline int teardown(void **state)
 {
 	fail_malloc = false;
-	for (size_t i = 0; i < test.m->probed.n_missing_privileges; i++)
-		free(test.m->probed.missing_privileges[i]);
-	free(test.m->probed.missing_privileges);
+	for (size_t i = 0; i < test.m->probed->n_missing_privileges; i++)
+		free(test.m->probed->missing_privileges[i]);
+	free(test.m->probed->missing_privileges);
 	free(test.m);
 	log_set_target(LOG_TARGET_AUTO);
 	return 0;
@@ -149,7 +148,7 @@ static inline int teardown(void **state)
 static inline void say(enum report_event event)
 {
 	test.said[0] = '\0';
-	report(&test.m->reporter, event, &test.judgement, test.m->regime.state, NOW);
+	report(test.m->reporter, event, &test.judgement, test.m->regime->state, NOW);
 }
 
 static inline void check_said(const char *text)
@@ -180,7 +179,7 @@ static inline void check_changes(enum report_event event, const struct change *c
 		teardown(&state);
 		assert_int_equal(setup(&state), 0);
 		if (changes[i].apply)
-			changes[i].apply(&test.m->in_flight.decision, test.m);
+			changes[i].apply(&test.m->in_flight->decision, test.m);
 		say(event);
 		if (changes[i].says)
 			check_said(changes[i].says);

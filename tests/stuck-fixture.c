@@ -28,9 +28,9 @@ int __wrap_survey_new(int proc_fd, const char *name, struct survey **ret);
 int __wrap_survey_new(int proc_fd, const char *name, struct survey **ret)
 {
 	/* The second one is of mappings. */
-	*ret = test.new_result < 0		? NULL
-	       : test.m->selection.stuck.survey ? (struct survey *)(void *)&test.deep
-						: (struct survey *)(void *)&test;
+	*ret = test.new_result < 0		 ? NULL
+	       : test.m->selection->stuck.survey ? (struct survey *)(void *)&test.deep
+						 : (struct survey *)(void *)&test;
 	return test.new_result;
 }
 
@@ -97,33 +97,32 @@ int setup(void **state)
 
 	memset(&test, 0, sizeof(test));
 	test.deep.hangs = true;
-	m = test.m = malloc(sizeof(*m));
+	m = test.m = manager_alloc();
 	if (!m)
 		return -1;
-	manager_init(m);
-	m->config.policies.subtree = everything;
-	m->machine.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (census_init(&m->sampler.census, m->machine.proc_fd, NULL, &exact_accuracy,
-			&m->config.policies) < 0 ||
-	    census_reserve(&m->sampler.census) < 0 ||
-	    victim_reserve(&m->selection.choice, &m->sampler.census) < 0)
+	m->config->policies.subtree = everything;
+	m->machine->proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (census_init(&m->sampler->census, m->machine->proc_fd, NULL, &exact_accuracy,
+			&m->config->policies) < 0 ||
+	    census_reserve(&m->sampler->census) < 0 ||
+	    victim_reserve(&m->selection->choice, &m->sampler->census) < 0)
 		return -1;
-	m->sampler.domain.reading = (struct memory_reading){
+	m->sampler->domain.reading = (struct memory_reading){
 		.total = 8 * GIB,
 		.available = GIB, /* low */
 		.counters = { .total = 8 * GIB, .free = GIB, .anon = 7 * GIB },
 	};
 	log_set_target(LOG_TARGET_NULL);
-	stuck_init(&m->selection);
+	stuck_init(m->selection);
 	return 0;
 }
 
 int teardown(void **state)
 {
-	stuck_done(&test.m->selection);
-	victim_done(&test.m->selection.choice);
-	census_done(&test.m->sampler.census);
-	close(test.m->machine.proc_fd);
+	stuck_done(test.m->selection);
+	victim_done(&test.m->selection->choice);
+	census_done(&test.m->sampler->census);
+	close(test.m->machine->proc_fd);
 	free(test.m);
 	log_set_target(LOG_TARGET_AUTO);
 	return 0;
@@ -131,12 +130,12 @@ int teardown(void **state)
 
 struct census_process *add(pid_t pid, const char *comm, uint64_t bytes)
 {
-	struct census_process *process = census_add(&test.m->sampler.census, pid, STARTED);
+	struct census_process *process = census_add(&test.m->sampler->census, pid, STARTED);
 
 	assert_non_null(process);
 	strcpy(process->comm, comm);
-	assert_int_equal(census_attach(&test.m->sampler.census, process, "/a"), 0);
-	census_set_memory(&test.m->sampler.census, process, &(struct proc_memory){ .anon = bytes },
+	assert_int_equal(census_attach(&test.m->sampler->census, process, "/a"), 0);
+	census_set_memory(&test.m->sampler->census, process, &(struct proc_memory){ .anon = bytes },
 			  GIB, 1);
 	return process;
 }
@@ -145,11 +144,11 @@ void fill_tmpfs(void)
 {
 	struct manager *m = test.m;
 
-	m->sampler.domain.reading.available = 6 * GIB;
-	m->sampler.domain.reading.counters.anon = GIB;
-	m->sampler.domain.reading.counters.free = 6 * GIB;
-	unowned_note_calm(&m->selection, NOW - 400 * SEC);
-	m->sampler.domain.reading.available = m->sampler.domain.reading.counters.free = GIB;
-	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached =
+	m->sampler->domain.reading.available = 6 * GIB;
+	m->sampler->domain.reading.counters.anon = GIB;
+	m->sampler->domain.reading.counters.free = 6 * GIB;
+	unowned_note_calm(m->selection, NOW - 400 * SEC);
+	m->sampler->domain.reading.available = m->sampler->domain.reading.counters.free = GIB;
+	m->sampler->domain.reading.counters.shmem = m->sampler->domain.reading.counters.cached =
 		5 * GIB;
 }

@@ -7,10 +7,10 @@
 
 #include <stdbool.h>
 
-#include "daemon/manager.h"
 #include "daemon/select/stuck.h"
 #include "daemon/select/survey.h"
 #include "daemon/select/unowned.h"
+#include "tests/manager-parts.h"
 
 #define NOW (1000 * USEC_PER_SEC)
 #define SEC USEC_PER_SEC

@@ -52,16 +52,16 @@ static void test_answers_that_cannot_be_put_together(void **state)
 	history_entry_init(&entry);
 	history_set_text(entry.kind, sizeof(entry.kind), "killed");
 	history_set_text(entry.outcome, sizeof(entry.outcome), "gone");
-	history_put(recorder_history(test.m->tick.recorder), &entry);
-	test.m->selection.stuck.since = 1;
-	test.m->selection.stuck.account.n_rows = 1;
-	test.m->selection.stuck.account.rows[0].text = "tmpfs";
-	test.m->selection.stuck.largest_pid = 1;
-	test.m->conflicts.found = 1;
+	history_put(recorder_history(test.m->tick->recorder), &entry);
+	test.m->selection->stuck.since = 1;
+	test.m->selection->stuck.account.n_rows = 1;
+	test.m->selection->stuck.account.rows[0].text = "tmpfs";
+	test.m->selection->stuck.largest_pid = 1;
+	test.m->conflicts->found = 1;
 	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
 		check_recovers();
 		for (unsigned n = 0; n < N_STEPS_MAX; n++) {
-			bus_forget_preview(test.m->bus);
+			bus_forget_preview(test.m->monitor->bus);
 			test.n_steps = 0;
 			test.n_steps_allowed = n;
 			call(&calls[i]);
@@ -86,8 +86,8 @@ static void test_answers_without_memory(void **state)
 
 		check_recovers();
 		for (; n < N_MALLOCS_MAX; n += step) {
-			test.m->bus->caught_up_at = 0; /* it is all to be done anew */
-			bus_forget_preview(test.m->bus);
+			test.m->monitor->bus->caught_up_at = 0; /* it is all to be done anew */
+			bus_forget_preview(test.m->monitor->bus);
 			n_mallocs = 0;
 			test.n_allowed = n;
 			call(&calls[i]);
@@ -111,11 +111,11 @@ static void test_joining_without_memory(void **state)
 		skip();
 #if FAIL_MALLOC_WORKS
 	for (; n < N_MALLOCS_MAX; n++) {
-		if (test.m->bus->bus) {
+		if (test.m->monitor->bus->bus) {
 			assert_int_equal(shutdown(sd_bus_get_fd(test.peer), SHUT_RDWR), 0);
 			pump();
 		}
-		assert_null(test.m->bus->bus);
+		assert_null(test.m->monitor->bus->bus);
 		n_mallocs = 0;
 		test.n_allowed = n;
 		join();
@@ -138,11 +138,11 @@ static void test_news_without_memory(void **state)
 #if FAIL_MALLOC_WORKS
 	for (; n < N_MALLOCS_MAX; n++) {
 		check_recovers();
-		test.m->regime.state =
-			test.m->regime.state == REGIME_WATCH ? REGIME_CALM : REGIME_WATCH;
-		test.m->bus->has_low_memory = true;
+		test.m->regime->state =
+			test.m->regime->state == REGIME_WATCH ? REGIME_CALM : REGIME_WATCH;
+		test.m->monitor->bus->has_low_memory = true;
 		test.signals[0] = '\0';
-		bus_schedule(test.m->bus);
+		bus_schedule(test.m->monitor->bus);
 		n_mallocs = 0;
 		test.n_allowed = n;
 		pump();

@@ -12,9 +12,9 @@
 #include "daemon/base/clock.h"
 #include "daemon/bus/bus-internal.h"
 #include "daemon/log/log.h"
-#include "daemon/manager.h"
 #include "daemon/record/recorder.h"
 #include "tests/fuzz/fuzz-socket.h"
+#include "tests/manager-parts.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -25,7 +25,7 @@
 /* clang-format on */
 
 static struct {
-	struct manager manager;
+	struct manager *manager;
 	struct bus *bus;
 	int fd; /* the other end */
 	unsigned n_messages;
@@ -44,10 +44,11 @@ static int setup(void **state)
 	if (!test.bus)
 		return -1;
 	log_set_target(LOG_TARGET_NULL);
-	manager_init(&test.manager);
-	if (recorder_new(-EBADF, &test.manager.in_flight, &test.manager.tick.recorder) < 0)
+	test.manager = manager_alloc();
+	if (!test.manager ||
+	    recorder_new(-EBADF, test.manager->in_flight, &test.manager->tick->recorder) < 0)
 		return -1;
-	test.bus->subject = manager_bus_subject(&test.manager);
+	test.bus->subject = manager_bus_subject(test.manager);
 	test.bus->bus = fuzz_connect(&test.fd);
 	test.bus->is_aligned = true;
 	/* What was sent to log in. */
@@ -62,7 +63,8 @@ static int teardown(void **state)
 	if (test.fd >= 0)
 		close(test.fd);
 	free(test.bus);
-	recorder_free(test.manager.tick.recorder);
+	recorder_free(test.manager->tick->recorder);
+	free(test.manager);
 	log_set_target(LOG_TARGET_AUTO);
 	return 0;
 }

@@ -20,8 +20,9 @@
 #include "daemon/bus/bus-internal.h"
 #include "daemon/bus/bus.h"
 #include "daemon/log/log.h"
-#include "daemon/manager.h"
+#include "daemon/service.h"
 #include "tests/bus-fixture.h"
+#include "tests/manager-parts.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -44,7 +45,7 @@ static void test_all_is_answered(void **state)
 
 static void test_the_answer_to_the_name(void **state)
 {
-	struct bus *b = test.m->bus;
+	struct bus *b = test.m->monitor->bus;
 
 	test.name_answer = 2; /* another process has it: it comes to us when that exits */
 	join();
@@ -69,7 +70,7 @@ static void test_the_answer_to_the_name(void **state)
 /* It has accepted the connection, and does not say hello: it is not waited for for ever. */
 static void test_a_bus_that_does_not_answer_is_left(void **state)
 {
-	struct bus *b = test.m->bus;
+	struct bus *b = test.m->monitor->bus;
 
 	test.says_hello = false;
 	join();
@@ -104,7 +105,7 @@ static void test_a_bus_that_is_not_there(void **state)
 {
 	static const char *const addresses[] = { "unix:path=/nonexistent", "unix:path=/dev/null",
 						 "nonsense", "unix:abstract=test-bus-nonesuch" };
-	struct bus *b = test.m->bus;
+	struct bus *b = test.m->monitor->bus;
 
 	for (size_t i = 0; i < ARRAY_SIZE(addresses); i++) {
 		usec_t pause = b->join_pause;
@@ -130,12 +131,12 @@ static void test_which_callers_may_change_something(void **state)
 
 	join();
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		unsigned n_reloads = test.m->config.n_reloads;
+		unsigned n_reloads = test.m->config->n_reloads;
 
 		test.uid = cases[i].uid;
 		call(&reload);
 		assert_string_equal(test.error, cases[i].may ? "" : SD_BUS_ERROR_ACCESS_DENIED);
-		assert_int_equal(test.m->config.n_reloads, n_reloads + cases[i].may);
+		assert_int_equal(test.m->config->n_reloads, n_reloads + cases[i].may);
 		log_set_max_level(LOG_INFO);
 		call(&set);
 		assert_string_equal(test.error, cases[i].may ? "" : SD_BUS_ERROR_ACCESS_DENIED);
@@ -170,15 +171,15 @@ static void test_what_cannot_be_set(void **state)
 static void test_a_reload_that_is_refused(void **state)
 {
 	static const struct call reload = MANAGER("Reload", "");
-	size_t n_policies = test.m->config.policies.n_policies;
+	size_t n_policies = test.m->config->policies.n_policies;
 
 	join();
 	write_conf(CONF "[Policy x]\nMemoryAvailable=plenty\n");
 	call(&reload);
 	assert_string_equal(test.error, BUS_ERROR_BAD_CONFIGURATION);
 	assert_non_null(strstr(test.error_text, "MemoryAvailable="));
-	assert_int_equal(test.m->config.policies.n_policies, n_policies);
-	assert_int_equal(test.m->config.n_reloads, 0);
+	assert_int_equal(test.m->config->policies.n_policies, n_policies);
+	assert_int_equal(test.m->config->n_reloads, 0);
 }
 
 /* Which is signalled, as is that the next one succeeds; one that changes nothing is not. */
@@ -193,8 +194,8 @@ static void test_a_reload_that_is_refused_is_signalled(void **state)
 	call(&reload);
 	assert_string_equal(test.changes, "ReloadErrors=2\n");
 	test.changes[0] = '\0';
-	test.m->config.reload_error = -EMFILE; /* it could not be read */
-	bus_note_refusal(test.m->bus);
+	test.m->config->reload_error = -EMFILE; /* it could not be read */
+	bus_note_refusal(test.m->monitor->bus);
 	pump();
 	assert_string_equal(test.changes, "ReloadErrors=1\n");
 	test.changes[0] = '\0';
@@ -213,9 +214,9 @@ static void test_news_are_not_cut_for_an_answer(void **state)
 
 	join();
 	write_conf(CONF "[Policy x]\nMemoryAvailable=plenty\nNone=1\nAction=kill\n");
-	assert_int_equal(manager_reload(m, &errors), 1);
+	assert_int_equal(service_reload(m->monitor, &errors), 1);
 	free(errors);
-	m->bus->n_bytes = BUS_PAGE_BYTES;
+	m->monitor->bus->n_bytes = BUS_PAGE_BYTES;
 	pump();
 	assert_string_equal(test.changes, "ReloadErrors=2\n");
 }
@@ -238,12 +239,12 @@ static void test_reloads_that_wait_for_files(void **state)
 	static const struct call reload = MANAGER("Reload", "");
 
 	join();
-	assert_int_equal(monitor_watch_loader(test.m), 0);
+	assert_int_equal(monitor_watch_loader(test.m->monitor), 0);
 	for (unsigned i = 1; i <= 20; i++) {
 		write_conf(CONF);
 		call_and_wait(&reload);
 		assert_string_equal(test.error, "");
-		assert_int_equal(test.m->config.n_reloads, i);
+		assert_int_equal(test.m->config->n_reloads, i);
 	}
 	write_conf(CONF "[Policy x]\nMemoryAvailable=plenty\n");
 	call_and_wait(&reload);
@@ -262,7 +263,7 @@ static void test_a_reload_that_is_refused_without_a_reason(void **state)
 	static const struct call reload = MANAGER("Reload", "");
 
 	join();
-	test.m->bus->subject.reload = refuse_without_memory;
+	test.m->monitor->bus->subject.reload = refuse_without_memory;
 	call(&reload);
 	assert_string_equal(test.error, BUS_ERROR_BAD_CONFIGURATION);
 	assert_string_equal(test.error_text, strerror(ENOMEM));
@@ -285,12 +286,12 @@ static void test_questions_that_are_not_answered(void **state)
 		assert_int_equal(test.is_answered, i == 16);
 	}
 	assert_string_equal(test.error, SD_BUS_ERROR_LIMITS_EXCEEDED);
-	assert_int_equal(test.m->bus->n_questions, 16);
+	assert_int_equal(test.m->monitor->bus->n_questions, 16);
 	assert_int_equal(shutdown(sd_bus_get_fd(test.peer), SHUT_RDWR), 0);
 	pump();
-	assert_null(test.m->bus->bus);
-	assert_int_equal(test.m->bus->n_questions, 0);
-	assert_int_equal(test.m->config.n_reloads, 0);
+	assert_null(test.m->monitor->bus->bus);
+	assert_int_equal(test.m->monitor->bus->n_questions, 0);
+	assert_int_equal(test.m->config->n_reloads, 0);
 }
 
 /* What would read processes is refused with the process that is being killed, and what to do. */
@@ -299,10 +300,10 @@ static void test_while_a_victim_exits(void **state)
 	static const struct call candidates = MANAGER("GetCandidates", "u", .numbers = { 1 });
 	static const struct call properties = PROPERTIES("GetAll", "s", .text = { BUS_INTERFACE });
 	struct manager *m = test.m;
-	struct decision *d = &m->in_flight.decision;
+	struct decision *d = &m->in_flight->decision;
 
 	join();
-	m->regime.state = REGIME_KILLING;
+	m->regime->state = REGIME_KILLING;
 	*d = (struct decision){ .pid = 812, .comm = "leak", .policy = "now", .signal = SIGKILL };
 	d->signalled_at = clock_now() - 2 * USEC_PER_SEC;
 	call(&candidates);
@@ -318,25 +319,25 @@ static void test_while_a_victim_exits(void **state)
 	d->n_processes = 1;
 	call(&candidates);
 	assert_non_null(strstr(test.error_text, "cgroup /a (1 process) was sent"));
-	m->bus->hides_processes = true;
-	m->bus->hides_read_at = clock_now();
+	m->monitor->bus->hides_processes = true;
+	m->monitor->bus->hides_read_at = clock_now();
 	call(&candidates);
 	assert_non_null(strstr(test.error_text, "A process was sent SIGTERM"));
 	call(&properties); /* is in memory */
 	assert_string_equal(test.error, "");
 
 	/* Just now: it waits, as that is soon over. */
-	m->bus->hides_processes = false;
+	m->monitor->bus->hides_processes = false;
 	renew_quota();
 	d->signalled_at = clock_now();
 	send_call(&candidates, ":1.7");
 	pump();
 	if (clock_now() - d->signalled_at < USEC_PER_SEC) { /* else: a busy machine */
-		assert_int_equal(m->bus->n_waiting, 1);
+		assert_int_equal(m->monitor->bus->n_waiting, 1);
 		assert_false(test.is_answered);
 	}
-	m->regime.state = REGIME_WATCH;
-	bus_schedule(m->bus);
+	m->regime->state = REGIME_WATCH;
+	bus_schedule(m->monitor->bus);
 	for (int i = 0; i < 50 && !test.is_answered; i++)
 		pump();
 	assert_string_equal(test.error, "");
@@ -345,38 +346,38 @@ static void test_while_a_victim_exits(void **state)
 static void test_news_are_reported_once(void **state)
 {
 	struct manager *m = test.m;
-	struct policy *policy = &m->config.policies.policies[0];
+	struct policy *policy = &m->config->policies.policies[0];
 	const struct policy_judgement judgement = { .policy = policy }, none = { 0 };
 
 	join();
 	test.n_signals = 0;
 	pump();
 	assert_int_equal(test.n_signals, 0);
-	m->regime.state = REGIME_WATCH;
-	m->in_flight.n_kills++;
-	m->conflicts.found = 1;
-	bus_schedule(m->bus);
+	m->regime->state = REGIME_WATCH;
+	m->in_flight->n_kills++;
+	m->conflicts->found = 1;
+	bus_schedule(m->monitor->bus);
 	pump();
 	assert_string_equal(test.signals, "StateChanged\nPropertiesChanged\n");
-	bus_schedule(m->bus);
+	bus_schedule(m->monitor->bus);
 	pump();
 	assert_int_equal(test.n_signals, 2);
 
 	test.signals[0] = '\0';
 	policy->action = POLICY_ACTION_WARN;
-	bus_note_judgement(m->bus, &judgement, 100 * USEC_PER_SEC);
-	bus_note_judgement(m->bus, &judgement, 101 * USEC_PER_SEC);
-	bus_schedule(m->bus);
+	bus_note_judgement(m->monitor->bus, &judgement, 100 * USEC_PER_SEC);
+	bus_note_judgement(m->monitor->bus, &judgement, 101 * USEC_PER_SEC);
+	bus_schedule(m->monitor->bus);
 	pump();
 	assert_string_equal(test.signals, "LowMemory\n");
-	bus_note_judgement(m->bus, &none, 102 * USEC_PER_SEC); /* too short a time */
-	bus_note_judgement(m->bus, &judgement, 103 * USEC_PER_SEC);
-	bus_schedule(m->bus);
+	bus_note_judgement(m->monitor->bus, &none, 102 * USEC_PER_SEC); /* too short a time */
+	bus_note_judgement(m->monitor->bus, &judgement, 103 * USEC_PER_SEC);
+	bus_schedule(m->monitor->bus);
 	pump();
 	assert_string_equal(test.signals, "LowMemory\n");
-	bus_note_judgement(m->bus, &none, 113 * USEC_PER_SEC);
-	bus_note_judgement(m->bus, &judgement, 114 * USEC_PER_SEC);
-	bus_schedule(m->bus);
+	bus_note_judgement(m->monitor->bus, &none, 113 * USEC_PER_SEC);
+	bus_note_judgement(m->monitor->bus, &judgement, 114 * USEC_PER_SEC);
+	bus_schedule(m->monitor->bus);
 	pump();
 	assert_string_equal(test.signals, "LowMemory\nLowMemory\n");
 }

@@ -11,10 +11,11 @@
 
 #include "daemon/base/config.h"
 #include "daemon/log/log.h"
-#include "daemon/manager.h"
+#include "daemon/service.h"
 #include "lib/base/cleanup.h"
 #include "lib/domain/domain.h"
 #include "tests/fail-malloc.h"
+#include "tests/manager-parts.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -161,63 +162,65 @@ static void test_a_refusal_is_known_until_a_reload_succeeds(void **state)
 /* It takes memory for its errors, which is not that of the configuration. */
 static void test_a_reload_that_is_refused_allows_for_no_more_memory(void **state)
 {
-	static struct manager m;
+	struct manager *m = manager_alloc();
 	char bad[64 * N_ERRORS] = "";
 
-	manager_init(&m);
-	m.config.options.config_file = path;
+	assert_non_null(m);
+	m->config->options.config_file = path;
 	write_policies(N_ADDED, "");
-	assert_int_equal(config_load(&m.config, &m.sampler.domain), 0);
-	m.self.config_bytes = MIB;
+	assert_int_equal(config_load(m->config, &m->sampler->domain), 0);
+	m->self->config_bytes = MIB;
 	for (size_t i = 0; i < N_ERRORS; i++)
 		strcat(bad, "[Policy x]\nMemoryAvailable=plenty\nAction=kill\n");
 	write_policies(N_ADDED, bad);
 	for (int i = 0; i < 10; i++) {
 		_cleanup_free_ char *errors = NULL;
 
-		assert_int_equal(manager_reload(&m, &errors), 1);
+		assert_int_equal(service_reload(m->monitor, &errors), 1);
 		assert_non_null(errors);
-		assert_int_equal(m.self.config_bytes, MIB);
+		assert_int_equal(m->self->config_bytes, MIB);
 	}
 	/* nor is it given back as that of the configuration */
 	write_policies(N_ADDED, "");
 	{
 		_cleanup_free_ char *errors = NULL;
 
-		assert_int_equal(manager_reload(&m, &errors), 0);
+		assert_int_equal(service_reload(m->monitor, &errors), 0);
 	}
-	assert_in_range(m.self.config_bytes, MIB - NOISE, MIB + NOISE);
-	config_done(&m.config);
-	domain_done(&m.sampler.domain);
+	assert_in_range(m->self->config_bytes, MIB - NOISE, MIB + NOISE);
+	config_done(m->config);
+	domain_done(&m->sampler->domain);
+	free(m);
 }
 
 /* What the one in force takes explains as much of the daemon's size, be it larger or smaller. */
 static void test_the_memory_of_a_configuration_is_allowed_for(void **state)
 {
 	static char rules[64 * N_RULES];
-	static struct manager m;
+	struct manager *m = manager_alloc();
 
 	for (unsigned i = 0; i < N_RULES; i++)
-		snprintf(rules + strlen(rules), 64, "[Avoid r%u]\nComm=^(a|b)%u$\nWeight=0.5\n",
-			 i, i);
-	manager_init(&m);
-	m.config.options.config_file = path;
+		snprintf(rules + strlen(rules), 64, "[Avoid r%u]\nComm=^(a|b)%u$\nWeight=0.5\n", i,
+			 i);
+	assert_non_null(m);
+	m->config->options.config_file = path;
 	write_policies(0, "");
-	assert_int_equal(config_load(&m.config, &m.sampler.domain), 0);
-	m.self.config_bytes = MIB;
+	assert_int_equal(config_load(m->config, &m->sampler->domain), 0);
+	m->self->config_bytes = MIB;
 	for (int i = 0; i < 4; i++) {
 		_cleanup_free_ char *errors = NULL;
 		bool is_larger = i % 2 == 0;
 
 		write_policies(0, is_larger ? rules : "");
-		assert_int_equal(manager_reload(&m, &errors), 0);
+		assert_int_equal(service_reload(m->monitor, &errors), 0);
 		if (HEAP_IS_KNOWN)
-			assert_in_range(m.self.config_bytes,
+			assert_in_range(m->self->config_bytes,
 					MIB - NOISE + is_larger * N_RULES * KIB,
 					MIB + 32 * NOISE + is_larger * 64 * N_RULES * KIB);
 	}
-	config_done(&m.config);
-	domain_done(&m.sampler.domain);
+	config_done(m->config);
+	domain_done(&m->sampler->domain);
+	free(m);
 }
 
 int main(void)

@@ -23,14 +23,14 @@ static pid_t find(bool for_certain, uint64_t *ret_held)
 	const struct census_process *best;
 
 	*ret_held = 0;
-	test.m->selection.stuck.surveyed_from = NOW - SEC;
-	best = holders_find_best(&test.m->selection, for_certain, &reader, NOW, ret_held);
+	test.m->selection->stuck.surveyed_from = NOW - SEC;
+	best = holders_find_best(test.m->selection, for_certain, &reader, NOW, ret_held);
 	return best ? best->pid : 0;
 }
 
 static void set_shmem(uint64_t mib)
 {
-	struct memory_counters *c = &test.m->sampler.domain.reading.counters;
+	struct memory_counters *c = &test.m->sampler->domain.reading.counters;
 
 	c->shmem = c->cached = mib * MIB;
 }
@@ -73,7 +73,7 @@ static void test_the_best_of_several(void **state)
 		print_message("%s\n", rows[i].label);
 		teardown(state);
 		assert_int_equal(setup(state), 0);
-		s = &test.m->selection.stuck;
+		s = &test.m->selection->stuck;
 		set_shmem(4096);
 		s->minimum = 10 * GIB; /* where all of them hold less than half of what was added */
 		s->holder_minimum = rows[i].least * MIB;
@@ -82,8 +82,8 @@ static void test_the_best_of_several(void **state)
 						   .is_measured = !rows[i].holders[k].is_unknown };
 			pid_t pid = 7 + (pid_t)k;
 
-			census_set_memory(&test.m->sampler.census, add(pid, "holder", 0), &own, GIB,
-					  NOW);
+			census_set_memory(&test.m->sampler->census, add(pid, "holder", 0), &own,
+					  GIB, NOW);
 			s->surveyed.unmapped[k] = holder_of(pid, rows[i].holders[k].held);
 			s->held_growth += 2 * rows[i].holders[k].held * MIB;
 		}
@@ -106,7 +106,7 @@ static int read_precisely(const struct census_process *process, struct victim_re
 static void test_what_cannot_be_the_best_is_not_measured(void **state)
 {
 	const struct victim_reader reads = { .reread = reader.reread, .precise = read_precisely };
-	struct stuck *s = &test.m->selection.stuck;
+	struct stuck *s = &test.m->selection->stuck;
 	uint64_t held;
 
 	set_shmem(4096);
@@ -115,7 +115,7 @@ static void test_what_cannot_be_the_best_is_not_measured(void **state)
 		s->surveyed.unmapped[pid - 7] = holder_of(pid, pid == 9 ? 301 : 300);
 	}
 	n_precise = 0;
-	assert_int_equal(holders_find_best(&test.m->selection, false, &reads, NOW, &held)->pid, 9);
+	assert_int_equal(holders_find_best(test.m->selection, false, &reads, NOW, &held)->pid, 9);
 	assert_int_equal(n_precise, 1); /* the one that holds most is the first */
 	assert_int_equal(held, 301 * MIB);
 }
@@ -150,7 +150,7 @@ static void test_what_it_holds_alone_and_together(void **state)
 		print_message("%s\n", rows[i].label);
 		teardown(state);
 		assert_int_equal(setup(state), 0);
-		s = &test.m->selection.stuck;
+		s = &test.m->selection->stuck;
 		set_shmem(4096);
 		s->holder_minimum = 64 * MIB;
 		parent = add(6, "parent", 0);
@@ -164,7 +164,7 @@ static void test_what_it_holds_alone_and_together(void **state)
 		stranger->code_pages = rows[i].code_pages == 0 ? 0 : 2;
 		if (rows[i].chosen > 0) {
 			chosen = add(10, "chosen", rows[i].chosen * MIB);
-			victim_take(chosen, 0, &test.m->selection.choice);
+			victim_take(chosen, 0, &test.m->selection->choice);
 		}
 		s->surveyed.unmapped[0] = holder_of(7, rows[i].bytes);
 		s->surveyed.unmapped[0].together = rows[i].together * MIB;
@@ -180,7 +180,7 @@ static void test_what_it_holds_alone_and_together(void **state)
 /* A child that was forked since the survey is killed with it, with those that are listed. */
 static void test_a_young_child_beside_one_that_is_listed(void **state)
 {
-	struct stuck *s = &test.m->selection.stuck;
+	struct stuck *s = &test.m->selection->stuck;
 	uint64_t young = clock_ticks_before(0), held;
 
 	set_shmem(4096);
@@ -200,7 +200,7 @@ static void test_a_young_child_beside_one_that_is_listed(void **state)
 	assert_int_equal(held, 500 * MIB);
 	assert_int_equal(s->n_together, 2);
 	assert_int_equal(s->together[1], 9);
-	census_find(&test.m->sampler.census, 9)->is_gone = true;
+	census_find(&test.m->sampler->census, 9)->is_gone = true;
 	assert_int_equal(find(false, &held), 7);
 	assert_int_equal(held, 500 * MIB);
 	assert_int_equal(s->n_together, 1);
@@ -209,7 +209,7 @@ static void test_a_young_child_beside_one_that_is_listed(void **state)
 /* They would be more than one kill takes. */
 static void test_too_many_children(void **state)
 {
-	struct stuck *s = &test.m->selection.stuck;
+	struct stuck *s = &test.m->selection->stuck;
 	uint64_t held;
 
 	set_shmem(4096);
@@ -255,15 +255,15 @@ static void test_what_is_freed_for_certain(void **state)
 		print_message("%s\n", rows[i].label);
 		teardown(state);
 		assert_int_equal(setup(state), 0);
-		s = &test.m->selection.stuck;
-		c = &test.m->sampler.domain.reading.counters;
+		s = &test.m->selection->stuck;
+		c = &test.m->sampler->domain.reading.counters;
 		set_shmem(rows[i].shmem);
 		c->anon = c->total - c->free - c->cached;
 		c->swap_total = GIB;
 		c->swap_free = GIB - rows[i].swap * MIB;
 		s->holder_minimum = 64 * MIB;
 		s->minimum = max_u64(rows[i].minimum, 64) * MIB;
-		census_set_memory(&test.m->sampler.census, add(7, "holder", 0),
+		census_set_memory(&test.m->sampler->census, add(7, "holder", 0),
 				  &(struct proc_memory){ .anon = 100 * MIB, .is_measured = true },
 				  GIB, NOW);
 		s->surveyed.unmapped[0] = holder_of(7, 400);
@@ -307,7 +307,7 @@ static void test_which_one_is_its_successor(void **state)
 		print_message("%s\n", rows[i].label);
 		teardown(state);
 		assert_int_equal(setup(state), 0);
-		s = &test.m->selection.stuck;
+		s = &test.m->selection->stuck;
 		set_shmem(4096);
 		s->holder_minimum = 64 * MIB;
 		for (unsigned k = 0; k < rows[i].n; k++)

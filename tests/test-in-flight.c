@@ -9,10 +9,10 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/kill/in-flight.h"
-#include "daemon/manager.h"
 #include "lib/select/victim-group.h"
 #include "lib/snapshot/census-tree.h"
 #include "tests/accuracy-fixture.h"
+#include "tests/manager-parts.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -74,17 +74,16 @@ static int setup(void **state)
 	struct manager *m;
 
 	memset(&test, 0, sizeof(test));
-	m = test.m = malloc(sizeof(*m));
+	m = test.m = manager_alloc();
 	if (!m)
 		return -1;
-	manager_init(m);
-	m->machine.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (census_init(&m->sampler.census, m->machine.proc_fd, NULL, &exact_accuracy,
-			&m->config.policies) < 0 ||
-	    !census_add(&m->sampler.census, VICTIM, START))
+	m->machine->proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (census_init(&m->sampler->census, m->machine->proc_fd, NULL, &exact_accuracy,
+			&m->config->policies) < 0 ||
+	    !census_add(&m->sampler->census, VICTIM, START))
 		return -1;
-	kill_victim_init(&m->in_flight.victim);
-	d = &m->in_flight.decision;
+	kill_victim_init(&m->in_flight->victim);
+	d = &m->in_flight->decision;
 	*d = (struct decision){
 		.pid = VICTIM,
 		.start_ticks = START,
@@ -102,18 +101,18 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	census_done(&test.m->sampler.census);
-	close(test.m->machine.proc_fd);
+	census_done(&test.m->sampler->census);
+	close(test.m->machine->proc_fd);
 	free(test.m);
 	return 0;
 }
 
 static void test_a_kill_is_recorded_for_the_next_choice(void **state)
 {
-	const struct streak *streak = &test.m->selection.streak;
+	const struct streak *streak = &test.m->selection->streak;
 	const struct streak_kill *kill = &streak->kills[0];
 
-	assert_int_equal(in_flight_start(&test.m->in_flight, SIGTERM, NOW), REPORT_SIGNALLED);
+	assert_int_equal(in_flight_start(test.m->in_flight, SIGTERM, NOW), REPORT_SIGNALLED);
 	assert_int_equal(streak->next, 1);
 	assert_int_equal(kill->at, NOW);
 	assert_int_equal(kill->started_at, NOW - 2500 * USEC_PER_MSEC);
@@ -127,7 +126,7 @@ static void test_a_kill_is_recorded_for_the_next_choice(void **state)
 	assert_string_equal(kill->comm, "job");
 	assert_string_equal(kill->cgroup, "/q");
 	/* It is one kill still. */
-	assert_int_equal(in_flight_start(&test.m->in_flight, SIGKILL, NOW), REPORT_ESCALATED);
+	assert_int_equal(in_flight_start(test.m->in_flight, SIGKILL, NOW), REPORT_ESCALATED);
 	assert_int_equal(streak->next, 1);
 	assert_int_equal(test.n_signals, 2);
 	assert_int_equal(test.n_counted, 1);
@@ -136,8 +135,8 @@ static void test_a_kill_is_recorded_for_the_next_choice(void **state)
 /* And what is known of earlier choices is over. */
 static void test_what_begins_with_the_first_signal(void **state)
 {
-	struct in_flight *f = &test.m->in_flight;
-	struct selection *s = &test.m->selection;
+	struct in_flight *f = test.m->in_flight;
+	struct selection *s = test.m->selection;
 
 	f->decision.n_processes = 3;
 	f->decision.avoided_kinds = 2;
@@ -182,12 +181,12 @@ static void test_of_several_none_is_counted(void **state)
 		print_message("%s\n", rows[i].label);
 		teardown(state);
 		assert_int_equal(setup(state), 0);
-		test.m->in_flight.decision = rows[i].with;
-		test.m->in_flight.decision.pid += rows[i].with.pid == 0 ? VICTIM : 0;
-		assert_int_equal(in_flight_start(&test.m->in_flight, SIGKILL, NOW),
+		test.m->in_flight->decision = rows[i].with;
+		test.m->in_flight->decision.pid += rows[i].with.pid == 0 ? VICTIM : 0;
+		assert_int_equal(in_flight_start(test.m->in_flight, SIGKILL, NOW),
 				 REPORT_SIGNALLED);
-		assert_int_equal(test.m->selection.streak.next, 1);
-		assert_int_equal(test.m->selection.streak.kills[0].n_alike, rows[i].n_alike);
+		assert_int_equal(test.m->selection->streak.next, 1);
+		assert_int_equal(test.m->selection->streak.kills[0].n_alike, rows[i].n_alike);
 		assert_int_equal(test.n_counted, rows[i].n_alike > 0);
 	}
 }
@@ -195,10 +194,10 @@ static void test_of_several_none_is_counted(void **state)
 static void test_what_may_not_be_signalled_is_no_kill(void **state)
 {
 	test.signal_result = -EPERM;
-	assert_int_equal(in_flight_start(&test.m->in_flight, SIGKILL, NOW), REPORT_FINISHED);
-	assert_int_equal(test.m->selection.streak.next, 0);
+	assert_int_equal(in_flight_start(test.m->in_flight, SIGKILL, NOW), REPORT_FINISHED);
+	assert_int_equal(test.m->selection->streak.next, 0);
 	assert_int_equal(test.n_counted, 0);
-	assert_int_equal(test.m->in_flight.n_kills, 0);
+	assert_int_equal(test.m->in_flight->n_kills, 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/manager.h"
 #include "daemon/watch/judge.h"
 #include "daemon/watch/stalls.h"
+#include "tests/manager-parts.h"
 #include "tests/policy-fixture.h"
 
 /* clang-format off */
@@ -35,7 +35,7 @@ enum stalls_answer __wrap_stalls_ask(struct sampler *s, const struct policy *pol
 enum stalls_answer __wrap_stalls_ask(struct sampler *s, const struct policy *policy, usec_t now)
 {
 	test.n_asked++;
-	assert_ptr_equal(s, &test.m->sampler);
+	assert_ptr_equal(s, test.m->sampler);
 	assert_ptr_equal(policy, &test.policies[BY_PRESSURE]);
 	assert_true(now == NOW);
 	return test.answer;
@@ -48,10 +48,9 @@ static int setup(void **state)
 	struct domain *domain;
 
 	memset(&test, 0, sizeof(test));
-	test.m = malloc(sizeof(*test.m));
+	test.m = manager_alloc();
 	if (!test.m)
 		return -1;
-	manager_init(test.m);
 	test.policies[BY_LEVEL] = (struct policy){
 		.name = (char *)(uintptr_t) "level",
 		.action = POLICY_ACTION_TERMINATE,
@@ -61,19 +60,19 @@ static int setup(void **state)
 	test.policies[BY_PRESSURE].name = (char *)(uintptr_t) "pressure";
 	test.policies[BY_PRESSURE].action = POLICY_ACTION_KILL;
 	test.policies[BY_PRESSURE].pressure_full = 1000;
-	test.m->config.policies.policies = test.policies;
-	test.m->config.policies.n_policies = N_POLICIES;
-	domain = &test.m->sampler.domain;
+	test.m->config->policies.policies = test.policies;
+	test.m->config->policies.n_policies = N_POLICIES;
+	domain = &test.m->sampler->domain;
 	domain->reading = reading_of(TOTAL / 25, 0, 0);
 	domain->has_psi = true;
 	stall(&domain->psi, NOW, 10 * USEC_PER_SEC, 90, 90);
 	reclaim(&domain->reclaim, NOW, 100000, 0);
-	return domain_change_policies(domain, &none, &test.m->config.policies);
+	return domain_change_policies(domain, &none, &test.m->config->policies);
 }
 
 static int teardown(void **state)
 {
-	domain_done(&test.m->sampler.domain);
+	domain_done(&test.m->sampler->domain);
 	free(test.m);
 	return 0;
 }
@@ -81,7 +80,7 @@ static int teardown(void **state)
 static enum report_event judge(const char **ret_policy)
 {
 	struct policy_judgement judgement;
-	enum report_event event = judge_policies(&test.m->sampler, NOW, &judgement);
+	enum report_event event = judge_policies(test.m->sampler, NOW, &judgement);
 
 	*ret_policy = judgement.policy ? judgement.policy->name : "(none)";
 	return event;
@@ -89,12 +88,12 @@ static enum report_event judge(const char **ret_policy)
 
 static void test_the_reading_is_the_last_sample(void **state)
 {
-	struct sampler *s = &test.m->sampler;
+	struct sampler *s = test.m->sampler;
 	struct policy_reading reading;
 
 	s->domain.unswappable = MIB;
 	s->stalls.explained = true;
-	test.m->machine.accuracy.page_size = 4096;
+	test.m->machine->accuracy.page_size = 4096;
 	reading = judge_reading(s);
 	assert_ptr_equal(reading.memory, &s->domain.reading);
 	assert_ptr_equal(reading.psi, &s->domain.psi);
@@ -111,10 +110,10 @@ static void test_a_level_is_followed_without_asking(void **state)
 {
 	const char *policy;
 
-	test.m->sampler.domain.has_psi = false;
+	test.m->sampler->domain.has_psi = false;
 	assert_int_equal(judge(&policy), REPORT_NOTHING);
 	assert_string_equal(policy, "level");
-	test.m->sampler.domain.reading.available = TOTAL;
+	test.m->sampler->domain.reading.available = TOTAL;
 	assert_int_equal(judge(&policy), REPORT_NOTHING);
 	assert_string_equal(policy, "(none)");
 	assert_int_equal(test.n_asked, 0);
@@ -138,7 +137,7 @@ static void test_what_stalls_come_to(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct stalls *stalls = &test.m->sampler.stalls;
+		struct stalls *stalls = &test.m->sampler->stalls;
 		const struct policy *asked_for =
 			rows[i].answer == STALLS_COUNT ? NULL : &test.policies[BY_PRESSURE];
 		const char *policy;
@@ -171,7 +170,7 @@ static void test_which_samples_are_about_to_kill(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct sampler *s = &test.m->sampler;
+		struct sampler *s = test.m->sampler;
 
 		test.policies[BY_LEVEL].action = rows[i].level;
 		test.policies[BY_LEVEL].for_usec = USEC_PER_SEC;

@@ -15,7 +15,7 @@
 
 static void test_a_cgroup_is_killed_as_a_whole(void **state)
 {
-	struct decision *d = &test.m->in_flight.decision;
+	struct decision *d = &test.m->in_flight->decision;
 
 	add(VICTIM + 1, 30 * MIB, "/a/b/c");
 	add(VICTIM + 2, 60 * MIB, "/a/b");
@@ -29,16 +29,16 @@ static void test_a_cgroup_is_killed_as_a_whole(void **state)
 	assert_string_equal(d->group, "/a/b");
 	assert_int_equal(d->n_processes, 3);
 	assert_false(d->is_flagged);
-	assert_int_equal(test.m->in_flight.victim.n_others, 2); /* the largest first */
-	assert_int_equal(test.m->in_flight.victim.others[0].pid, VICTIM + 2);
-	assert_int_equal(test.m->in_flight.victim.others[1].pid, VICTIM + 1);
+	assert_int_equal(test.m->in_flight->victim.n_others, 2); /* the largest first */
+	assert_int_equal(test.m->in_flight->victim.others[0].pid, VICTIM + 2);
+	assert_int_equal(test.m->in_flight->victim.others[1].pid, VICTIM + 1);
 	assert_int_equal(d->memory.anon, 512 * MIB); /* it was the cgroup's */
 }
 
 /* By memory.oom.group, though one process was chosen: what the others have is added. */
 static void test_a_flagged_cgroup(void **state)
 {
-	struct decision *d = &test.m->in_flight.decision;
+	struct decision *d = &test.m->in_flight->decision;
 
 	add(VICTIM + 1, 30 * MIB, "/a/b/c");
 	test.group_length = strlen("/a/b");
@@ -60,7 +60,7 @@ static void test_a_cgroup_that_cannot_be_killed_as_a_whole(void **state)
 		{ 4, -EMFILE, REPORT_CANNOT_OPEN, -EMFILE },
 		{ 4, KILL_GONE, REPORT_VANISHED, KILL_GONE },
 	};
-	struct decision *d = &test.m->in_flight.decision;
+	struct decision *d = &test.m->in_flight->decision;
 
 	test.policy.target = POLICY_TARGET_CGROUP;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -81,24 +81,24 @@ static void test_a_cgroup_that_cannot_be_killed_as_a_whole(void **state)
 /* After repeated kills: the parent first, if it is the same program; none that may not be. */
 static void test_siblings_after_repeated_kills(void **state)
 {
-	struct decision *d = &test.m->in_flight.decision;
-	struct census_process *victim = census_find(&test.m->sampler.census, VICTIM);
+	struct decision *d = &test.m->in_flight->decision;
+	struct census_process *victim = census_find(&test.m->sampler->census, VICTIM);
 
 	victim->ppid = 99;
 	add(99, 8 * MIB, "/a/b")->ppid = 1;
 	for (pid_t pid = VICTIM + 1; pid <= VICTIM + 4; pid++)
 		add(pid, 16 * MIB, "/a/b")->ppid = 99;
-	strcpy(census_find(&test.m->sampler.census, VICTIM + 4)->comm, "other");
+	strcpy(census_find(&test.m->sampler->census, VICTIM + 4)->comm, "other");
 	d->as_one = VICTIM_AS_SIBLINGS;
-	test.m->selection.choice.is_replaced = true;
+	test.m->selection->choice.is_replaced = true;
 	test.odd = VICTIM + 1;
 	test.odd_why = ELIGIBILITY_SKIPPED;
 	test.may_not = VICTIM + 2;
 	assert_int_equal(gather(), REPORT_NOTHING);
 	assert_int_equal(d->n_siblings, 2);
 	assert_int_equal(d->n_processes, 3);
-	assert_int_equal(test.m->in_flight.victim.others[0].pid, 99);
-	assert_int_equal(test.m->in_flight.victim.others[1].pid, VICTIM + 3);
+	assert_int_equal(test.m->in_flight->victim.others[0].pid, 99);
+	assert_int_equal(test.m->in_flight->victim.others[1].pid, VICTIM + 3);
 	assert_int_equal(d->memory.anon, (512 + 8 + 16) * MIB);
 }
 
@@ -106,7 +106,7 @@ static void test_siblings_after_repeated_kills(void **state)
 static void test_siblings_with_what_starts_them(void **state)
 {
 	for (unsigned i = 0; i < 2; i++) {
-		struct census_process *victim = census_find(&test.m->sampler.census, VICTIM),
+		struct census_process *victim = census_find(&test.m->sampler->census, VICTIM),
 				      *parent;
 
 		victim->ppid = 99;
@@ -117,12 +117,12 @@ static void test_siblings_with_what_starts_them(void **state)
 		for (pid_t pid = VICTIM + 1; pid <= VICTIM + 4; pid++)
 			add(pid, 16 * MIB, "/a/b")->ppid = 99;
 		victim->session = parent->session = 98;
-		test.m->in_flight.decision.as_one = VICTIM_AS_SIBLINGS;
-		test.m->selection.choice.is_undone = i;
+		test.m->in_flight->decision.as_one = VICTIM_AS_SIBLINGS;
+		test.m->selection->choice.is_undone = i;
 		assert_int_equal(gather(), REPORT_NOTHING);
-		assert_int_equal(test.m->in_flight.decision.n_siblings, 4 + i);
+		assert_int_equal(test.m->in_flight->decision.n_siblings, 4 + i);
 		if (i == 1)
-			assert_int_equal(test.m->in_flight.victim.others[0].pid, 99);
+			assert_int_equal(test.m->in_flight->victim.others[0].pid, 99);
 		assert_int_equal(teardown(state), 0);
 		assert_int_equal(setup(state), 0);
 	}
@@ -137,17 +137,17 @@ static void test_a_program_with_what_starts_it(void **state)
 	} rows[] = { { 99, 0, 1 }, { 99, 99, 0 }, { 98, 0, 0 } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct decision *d = &test.m->in_flight.decision;
+		struct decision *d = &test.m->in_flight->decision;
 
-		census_find(&test.m->sampler.census, VICTIM)->ppid = 1;
+		census_find(&test.m->sampler->census, VICTIM)->ppid = 1;
 		strcpy(add(99, 8 * MIB, "/a/b")->comm, "loop");
 		add(VICTIM + 1, 16 * MIB, "/a/b")->ppid = 1;
 		d->as_one = VICTIM_WITH_STARTER;
-		test.m->selection.choice.starter_pid = rows[i].starter;
+		test.m->selection->choice.starter_pid = rows[i].starter;
 		test.may_not = rows[i].may_not;
 		assert_int_equal(gather(), REPORT_NOTHING);
 		assert_int_equal(d->n_siblings, rows[i].n);
-		assert_int_equal(test.m->in_flight.victim.n_others, rows[i].n);
+		assert_int_equal(test.m->in_flight->victim.n_others, rows[i].n);
 		assert_string_equal(d->starter_comm, rows[i].n > 0 ? "loop" : "");
 		assert_int_equal(teardown(state), 0);
 		assert_int_equal(setup(state), 0);
@@ -159,15 +159,15 @@ static void test_no_cgroup_is_killed_where_the_own_one_is_not_known(void **state
 {
 	test.own_cgroup_result = -EACCES;
 	test.group_length = strlen("/a/b");
-	test.policy.target = test.m->in_flight.decision.target = POLICY_TARGET_CGROUP;
+	test.policy.target = test.m->in_flight->decision.target = POLICY_TARGET_CGROUP;
 	assert_int_equal(gather(), REPORT_CANNOT_OPEN);
-	assert_int_equal(test.m->in_flight.decision.error, -EPERM);
+	assert_int_equal(test.m->in_flight->decision.error, -EPERM);
 }
 
 /* The victim was moved since the census: the cgroup's members are not known, and not guessed. */
 static void test_a_cgroup_that_the_census_does_not_know(void **state)
 {
-	struct decision *d = &test.m->in_flight.decision;
+	struct decision *d = &test.m->in_flight->decision;
 
 	add(VICTIM + 1, 30 * MIB, "/a/b");
 	strcpy(d->cgroup, "/c/d");
@@ -175,14 +175,14 @@ static void test_a_cgroup_that_the_census_does_not_know(void **state)
 	d->target = test.policy.target = POLICY_TARGET_CGROUP;
 	assert_int_equal(gather(), REPORT_NOTHING);
 	assert_string_equal(d->group, "/c/d");
-	assert_int_equal(test.m->in_flight.victim.n_others, 0);
+	assert_int_equal(test.m->in_flight->victim.n_others, 0);
 	assert_int_equal(d->n_processes, 1);
 }
 
 /* After repeated kills in it: one process was chosen, and all are killed; zombies do not count. */
 static void test_a_cgroup_as_one(void **state)
 {
-	struct decision *d = &test.m->in_flight.decision;
+	struct decision *d = &test.m->in_flight->decision;
 
 	add(VICTIM + 1, 30 * MIB, "/a/b");
 	add(VICTIM + 2, 0, "/a/b");
@@ -199,12 +199,12 @@ static void test_a_cgroup_as_one(void **state)
 /* As many as there are places for. */
 static void test_siblings_beyond_all_places(void **state)
 {
-	census_find(&test.m->sampler.census, VICTIM)->ppid = 99;
+	census_find(&test.m->sampler->census, VICTIM)->ppid = 99;
 	for (unsigned i = 1; i <= KILL_OTHERS_MAX + 5; i++)
 		add(VICTIM + (pid_t)i, 16 * MIB, "/a/b")->ppid = 99;
-	test.m->in_flight.decision.as_one = VICTIM_AS_SIBLINGS;
+	test.m->in_flight->decision.as_one = VICTIM_AS_SIBLINGS;
 	assert_int_equal(gather(), REPORT_NOTHING);
-	assert_int_equal(test.m->in_flight.decision.n_siblings, KILL_OTHERS_MAX);
+	assert_int_equal(test.m->in_flight->decision.n_siblings, KILL_OTHERS_MAX);
 }
 
 int main(void)

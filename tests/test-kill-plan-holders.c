@@ -39,8 +39,8 @@ static void test_holders_are_terminated_together(void **state)
 		print_message("%s\n", rows[i].label);
 		teardown(state);
 		assert_int_equal(setup(state), 0);
-		f = &test.m->in_flight;
-		s = &test.m->selection.stuck;
+		f = test.m->in_flight;
+		s = &test.m->selection->stuck;
 		for (pid_t pid = VICTIM + 1; pid < VICTIM + 4; pid++)
 			add(pid, 0, "/a/b");
 		test.may_not = rows[i].may_not;

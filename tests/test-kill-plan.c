@@ -20,7 +20,7 @@
 /* Of its 512 MiB the victim shares 400 with its relatives, copy on write. */
 static void share_with_relatives(void)
 {
-	struct decision *d = &test.m->in_flight.decision;
+	struct decision *d = &test.m->in_flight->decision;
 
 	d->is_unit = true;
 	d->alone = 112 * MIB;
@@ -30,9 +30,9 @@ static void share_with_relatives(void)
 
 static void test_a_victim_that_is_another_by_now(void **state)
 {
-	test.m->in_flight.decision.start_ticks = START + 1;
+	test.m->in_flight->decision.start_ticks = START + 1;
 	assert_int_equal(gather(), REPORT_VANISHED);
-	test.m->in_flight.decision.pid = 4242;
+	test.m->in_flight->decision.pid = 4242;
 	assert_int_equal(gather(), REPORT_VANISHED);
 }
 
@@ -51,7 +51,7 @@ static void test_sharers_are_opened_or_reported(void **state)
 		{ -EMFILE, REPORT_NOTHING, 1, 0, -EMFILE, 0 },
 		{ -EPERM, REPORT_SPARED, 1, 0, 0, VICTIM + 1 },
 	};
-	struct decision *d = &test.m->in_flight.decision;
+	struct decision *d = &test.m->in_flight->decision;
 
 	add(VICTIM + 1, 4 * MIB, "/a/b");
 	add(VICTIM + 2, 4 * MIB, "/a/b");
@@ -61,7 +61,7 @@ static void test_sharers_are_opened_or_reported(void **state)
 		test.failure = cases[i].failure;
 		d->n_sharers = d->n_sharers_left = 0;
 		d->sharers_error = d->spared_pid = 0;
-		test.m->in_flight.victim.n_others = 0;
+		test.m->in_flight->victim.n_others = 0;
 		assert_int_equal(gather(), cases[i].event);
 		assert_int_equal(d->n_sharers, cases[i].n_sharers);
 		assert_int_equal(d->n_sharers_left, cases[i].n_left);
@@ -79,16 +79,16 @@ static void test_sharers_are_opened_or_reported(void **state)
 /* All that have it are killed: what they have in common is freed, and what each has alone. */
 static void test_a_family_is_killed_together(void **state)
 {
-	struct decision *d = &test.m->in_flight.decision;
+	struct decision *d = &test.m->in_flight->decision;
 
 	add(VICTIM + 1, 450 * MIB, "/a/b")->memory.is_measured = true;
-	census_find(&test.m->sampler.census, VICTIM + 1)->alone = 50 * MIB;
+	census_find(&test.m->sampler->census, VICTIM + 1)->alone = 50 * MIB;
 	add(VICTIM + 2, 420 * MIB, "/c");
 	add(VICTIM + 3, 8 * MIB, "/c"); /* has little of it */
 	share_with_relatives();
 	assert_int_equal(gather(), REPORT_NOTHING);
 	assert_int_equal(d->n_relatives, 2);
-	assert_true(test.m->in_flight.victim.is_family);
+	assert_true(test.m->in_flight->victim.is_family);
 	assert_int_equal(d->memory.kept, 0);
 	assert_int_equal(d->memory.anon, (512 + 50) * MIB);
 }
@@ -96,7 +96,7 @@ static void test_a_family_is_killed_together(void **state)
 /* One keeps what is common: the others are killed for what is theirs, or not at all. */
 static void test_a_family_of_which_one_is_not_killed(void **state)
 {
-	struct decision *d = &test.m->in_flight.decision;
+	struct decision *d = &test.m->in_flight->decision;
 
 	add(VICTIM + 1, 450 * MIB, "/a/b");
 	add(VICTIM + 2, 450 * MIB, "/c");
@@ -111,7 +111,7 @@ static void test_a_family_of_which_one_is_not_killed(void **state)
 	/* Gone meanwhile: nothing is kept by it. */
 	share_with_relatives();
 	d->n_relatives = 0;
-	test.m->in_flight.victim.n_others = 0;
+	test.m->in_flight->victim.n_others = 0;
 	test.failure = KILL_GONE;
 	assert_int_equal(gather(), REPORT_NOTHING);
 	assert_int_equal(d->n_relatives, 1);
@@ -120,7 +120,7 @@ static void test_a_family_of_which_one_is_not_killed(void **state)
 	/* As it is now it may not be killed. */
 	share_with_relatives();
 	d->n_relatives = 0;
-	test.m->in_flight.victim.n_others = 0;
+	test.m->in_flight->victim.n_others = 0;
 	test.fails = 0;
 	test.may_not = VICTIM + 2;
 	assert_int_equal(gather(), REPORT_NOTHING);
@@ -130,20 +130,20 @@ static void test_a_family_of_which_one_is_not_killed(void **state)
 	/* Protected: to kill its relatives would be in vain. */
 	share_with_relatives();
 	d->n_relatives = 0;
-	test.m->in_flight.victim.n_others = 0;
-	test.m->in_flight.victim.is_family = false;
+	test.m->in_flight->victim.n_others = 0;
+	test.m->in_flight->victim.is_family = false;
 	test.may_not = 0;
 	test.odd = VICTIM + 2;
 	test.odd_why = ELIGIBILITY_PROTECTED;
 	assert_int_equal(gather(), REPORT_NOTHING);
 	assert_int_equal(d->n_relatives, 0);
-	assert_false(test.m->in_flight.victim.is_family);
+	assert_false(test.m->in_flight->victim.is_family);
 	assert_int_equal(d->memory.kept, 400 * MIB);
 }
 
 static void test_no_family_where_little_is_shared(void **state)
 {
-	struct decision *d = &test.m->in_flight.decision;
+	struct decision *d = &test.m->in_flight->decision;
 
 	add(VICTIM + 1, 450 * MIB, "/a/b");
 	for (unsigned i = 0; i < 2; i++) {
@@ -159,7 +159,7 @@ static void test_no_family_where_little_is_shared(void **state)
 /* What is shared was not measured: all that may have it die (share-bound.h). */
 static void test_a_family_whose_share_is_assumed(void **state)
 {
-	struct decision *d = &test.m->in_flight.decision;
+	struct decision *d = &test.m->in_flight->decision;
 
 	add(VICTIM + 1, 450 * MIB, "/a/b");
 	add(VICTIM + 2, 8 * MIB, "/c");
@@ -175,7 +175,7 @@ static void test_a_family_whose_share_is_assumed(void **state)
 /* If one is left, nothing is freed: on a slow machine, too, all are killed at once. */
 static void test_sharers_are_killed_in_one_round(void **state)
 {
-	struct decision *d = &test.m->in_flight.decision;
+	struct decision *d = &test.m->in_flight->decision;
 	unsigned n = 150;
 
 	for (unsigned i = 1; i <= n; i++)
@@ -187,7 +187,7 @@ static void test_sharers_are_killed_in_one_round(void **state)
 	assert_int_equal(d->n_sharers_left, 0);
 	assert_int_equal(d->rest.n, n - KILL_OTHERS_MAX);
 	/* Not if one of them is protected, which the census knows. */
-	d->n_sharers = d->rest.n = test.m->in_flight.victim.n_others = 0;
+	d->n_sharers = d->rest.n = test.m->in_flight->victim.n_others = 0;
 	test.odd = VICTIM + 120;
 	test.odd_why = ELIGIBILITY_PROTECTED;
 	assert_int_equal(gather(), REPORT_SPARED);
@@ -197,7 +197,7 @@ static void test_sharers_are_killed_in_one_round(void **state)
 /* More than there are places for: the rest is without pidfds, and examined for a while only. */
 static void test_a_family_that_is_large(void **state)
 {
-	struct decision *d = &test.m->in_flight.decision;
+	struct decision *d = &test.m->in_flight->decision;
 	unsigned n = KILL_OTHERS_MAX + 20;
 
 	for (unsigned i = 1; i <= n; i++)
@@ -205,12 +205,12 @@ static void test_a_family_that_is_large(void **state)
 	share_with_relatives();
 	assert_int_equal(gather(), REPORT_NOTHING);
 	assert_int_equal(d->n_relatives, n);
-	assert_int_equal(test.m->in_flight.victim.n_others, KILL_OTHERS_MAX);
+	assert_int_equal(test.m->in_flight->victim.n_others, KILL_OTHERS_MAX);
 	assert_int_equal(d->rest.n, 20);
 	assert_int_equal(d->memory.kept, 0);
 
 	share_with_relatives();
-	d->n_relatives = d->rest.n = test.m->in_flight.victim.n_others = 0;
+	d->n_relatives = d->rest.n = test.m->in_flight->victim.n_others = 0;
 	test.open_takes = USEC_PER_MSEC;
 	assert_int_equal(gather(), REPORT_NOTHING);
 	assert_int_equal(d->n_relatives, KILL_OTHERS_MAX);
@@ -233,30 +233,30 @@ static void test_the_footprint_of_all(void **state)
 		{ { UINT64_MAX, UINT64_MAX, 10, 5 }, 15 },
 		{ { UINT64_MAX, UINT64_MAX, UINT64_MAX, 5 }, 5 },
 	};
-	struct kill_victim *victim = &test.m->in_flight.victim;
+	struct kill_victim *victim = &test.m->in_flight->victim;
 
 	for (unsigned i = 0; i < 3; i++)
 		victim->others[i] = (struct kill_other){ VICTIM + 1 + (pid_t)i, START, -EBADF };
 	victim->n_others = 3;
-	test.m->in_flight.decision.n_sharers = 1;
+	test.m->in_flight->decision.n_sharers = 1;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		for (unsigned j = 0; j < 4; j++)
 			test.footprints[j] =
 				cases[i].mib[j] == UINT64_MAX ? UINT64_MAX : cases[i].mib[j] * MIB;
-		assert_int_equal(kill_plan_footprint(&test.m->in_flight), cases[i].sum * MIB);
+		assert_int_equal(kill_plan_footprint(test.m->in_flight), cases[i].sum * MIB);
 	}
 	for (unsigned j = 0; j < 4; j++)
 		test.footprints[j] = UINT64_MAX;
-	assert_int_equal(kill_plan_footprint(&test.m->in_flight), UINT64_MAX); /* not known */
+	assert_int_equal(kill_plan_footprint(test.m->in_flight), UINT64_MAX); /* not known */
 	test.footprints[0] = 0;
 	victim->start_ticks = START + 1; /* another by that pid */
-	assert_int_equal(kill_plan_footprint(&test.m->in_flight), UINT64_MAX);
+	assert_int_equal(kill_plan_footprint(test.m->in_flight), UINT64_MAX);
 }
 
 /* There is no place for it at all: it keeps what is common. */
 static void test_a_family_beyond_all_places(void **state)
 {
-	struct decision *d = &test.m->in_flight.decision;
+	struct decision *d = &test.m->in_flight->decision;
 	unsigned n = KILL_TOGETHER_MAX + 1;
 
 	for (unsigned i = 1; i <= n; i++)
@@ -281,7 +281,7 @@ static void test_all_have_to_be_gone(void **state)
 		{ true, true, START, 'S', false },     { true, true, START, 'Z', true },
 		{ true, true, START + 1, 'S', true }, /* another by that pid */
 	};
-	struct decision *d = &test.m->in_flight.decision;
+	struct decision *d = &test.m->in_flight->decision;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		d->rest.n = d->n_rest_gone = 0;
@@ -289,9 +289,9 @@ static void test_all_have_to_be_gone(void **state)
 					  cases[i].rest == START + 1 ? START + 1 : START));
 		test.footprints[5] = cases[i].rest == UINT64_MAX ? UINT64_MAX : 0;
 		test.state = cases[i].state;
-		test.m->in_flight.victim.pid = cases[i].victim ? 0 : VICTIM;
+		test.m->in_flight->victim.pid = cases[i].victim ? 0 : VICTIM;
 		test.group_is_gone = cases[i].group;
-		assert_int_equal(kill_plan_is_gone(&test.m->in_flight), cases[i].is_gone);
+		assert_int_equal(kill_plan_is_gone(test.m->in_flight), cases[i].is_gone);
 	}
 }
 

@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 #include "daemon/base/clock.h"
-#include "daemon/manager.h"
 #include "daemon/monitor.h"
 #include "daemon/tick/tick.h"
+#include "tests/manager-parts.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -99,26 +99,26 @@ static int teardown(void **state)
 static void run_until(bool (*is_so)(void))
 {
 	for (unsigned i = 0; i < 1000 && !is_so(); i++)
-		assert_true(sd_event_run(test.manager->monitor.event, 20 * USEC_PER_MSEC) >= 0);
+		assert_true(sd_event_run(test.manager->monitor->event, 20 * USEC_PER_MSEC) >= 0);
 	assert_true(is_so());
 }
 
 static bool is_watching(void)
 {
-	return test.manager->regime.state == REGIME_WATCH;
+	return test.manager->regime->state == REGIME_WATCH;
 }
 
 static bool has_no_trigger(void)
 {
 	int enabled;
 
-	assert_true(sd_event_source_get_enabled(test.manager->monitor.psi_source, &enabled) >= 0);
+	assert_true(sd_event_source_get_enabled(test.manager->monitor->psi_source, &enabled) >= 0);
 	return enabled == SD_EVENT_OFF;
 }
 
 static void need_psi(void)
 {
-	if (!test.manager->monitor.psi_source)
+	if (!test.manager->monitor->psi_source)
 		skip(); /* no PSI here */
 }
 
@@ -127,10 +127,10 @@ static void test_a_trigger_begins_watch(void **state)
 	usec_t before = clock_now();
 
 	need_psi();
-	assert_int_equal(test.manager->regime.state, REGIME_CALM);
+	assert_int_equal(test.manager->regime->state, REGIME_CALM);
 	assert_int_equal(send(test.other_fd, "!", 1, MSG_OOB), 1);
 	run_until(is_watching);
-	assert_true(test.manager->regime.watch_until >= before + 10 * USEC_PER_SEC);
+	assert_true(test.manager->regime->watch_until >= before + 10 * USEC_PER_SEC);
 	assert_false(has_no_trigger());
 }
 
@@ -145,9 +145,9 @@ static void test_a_trigger_that_fails_is_not_polled_any_more(void **state)
 	close(test.other_fd);
 	test.other_fd = -1;
 	run_until(has_no_trigger);
-	assert_int_equal(test.manager->regime.state, REGIME_CALM);
+	assert_int_equal(test.manager->regime->state, REGIME_CALM);
 	/* The timer continues. */
-	assert_true(tick(&test.manager->tick, clock_now()) > 0);
+	assert_true(tick(test.manager->tick, clock_now()) > 0);
 }
 
 static void test_memory_that_cannot_be_read_is_read_again(void **state)
@@ -155,19 +155,19 @@ static void test_memory_that_cannot_be_read_is_read_again(void **state)
 	struct manager *m = test.manager;
 	usec_t complained_at, now = clock_now();
 
-	m->regime.state = REGIME_WATCH;
-	m->regime.watch_until = now + 10 * USEC_PER_SEC;
+	m->regime->state = REGIME_WATCH;
+	m->regime->watch_until = now + 10 * USEC_PER_SEC;
 	test.sample_result = -EIO;
-	assert_int_equal(tick(&m->tick, now), USEC_PER_SEC);
-	complained_at = m->reporter.complained_at;
+	assert_int_equal(tick(m->tick, now), USEC_PER_SEC);
+	complained_at = m->reporter->complained_at;
 	assert_int_equal(complained_at, now);
-	assert_int_equal(m->regime.state, REGIME_WATCH);
+	assert_int_equal(m->regime->state, REGIME_WATCH);
 	/* That is not logged each time. */
-	assert_int_equal(tick(&m->tick, now + USEC_PER_SEC), USEC_PER_SEC);
-	assert_int_equal(m->reporter.complained_at, complained_at);
+	assert_int_equal(tick(m->tick, now + USEC_PER_SEC), USEC_PER_SEC);
+	assert_int_equal(m->reporter->complained_at, complained_at);
 	test.sample_result = 0;
-	assert_true(tick(&m->tick, now + 2 * USEC_PER_SEC) < USEC_PER_SEC);
-	assert_int_equal(m->sampler.sampled_at, now + 2 * USEC_PER_SEC);
+	assert_true(tick(m->tick, now + 2 * USEC_PER_SEC) < USEC_PER_SEC);
+	assert_int_equal(m->sampler->sampled_at, now + 2 * USEC_PER_SEC);
 }
 
 static uint64_t n_counted(const struct latency *latency)
@@ -183,7 +183,7 @@ static void test_late_samples_are_counted_and_reported_once(void **state)
 {
 	struct turns turns = { 0 };
 
-	turns_open(&turns, test.manager->machine.proc_fd);
+	turns_open(&turns, test.manager->machine->proc_fd);
 	/* In calm they are counted, no more. */
 	turns_note_delay(&turns, 200 * USEC_PER_MSEC, true);
 	assert_false(turns.is_reported);

@@ -17,13 +17,13 @@
 #include "daemon/bus/bus.h"
 #include "daemon/kill/self-test.h"
 #include "daemon/log/log.h"
-#include "daemon/manager.h"
 #include "daemon/monitor.h"
 #include "daemon/record/recorder.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/io.h"
 #include "lib/base/sanitizer.h"
 #include "lib/kill/unit-mark.h"
+#include "tests/manager-parts.h"
 #include "tests/remove-entry.h"
 
 /* clang-format off */
@@ -82,7 +82,7 @@ FAILS(PRECISE, precise_new, (int proc_fd, struct precise **ret), (proc_fd, ret))
 FAILS(REAPERS, kill_reapers_new,
       (const struct kill_ops *ops, unsigned n, struct kill_reapers **ret, int *ret_fifo),
       (ops, n, ret, ret_fifo))
-FAILS(MONITOR, monitor_new, (struct manager * m), (m))
+FAILS(MONITOR, monitor_new, (struct monitor * m), (m))
 FAILS(BUS, bus_new, (const struct bus_subject *subject, struct bus **ret), (subject, ret))
 FAILS(CENSUS, census_init,
       (struct census * census, int proc_fd, const struct cgroup_fs *cgroups,
@@ -186,11 +186,11 @@ static void test_what_it_starts_without(void **state)
 				 cases[i].result);
 		assert_true((m != NULL) == (cases[i].result == 0));
 		if (m)
-			assert_int_equal(m->machine.cgroups.layout == CGROUP_LAYOUT_NONE,
+			assert_int_equal(m->machine->cgroups.layout == CGROUP_LAYOUT_NONE,
 					 cases[i].what == CGROUPS);
 #ifndef __SANITIZE_ADDRESS__	 /* which has its own malloc() */
 		if (m && i == 0) /* nothing has been freed yet, which might be used again */
-			assert_in_range(m->self.config_bytes, KIB, MIB);
+			assert_in_range(m->self->config_bytes, KIB, MIB);
 #endif
 		manager_free(m);
 	}
@@ -274,17 +274,15 @@ static void test_which_leftovers_are_removed(void **state)
 		{ "reckond-self-test-", false },	   { "reckond-self-test-7x", false },
 		{ "reckond-self-test-x", false },	   { "reckond.service", false },
 	};
-	struct manager m = {
-		.machine.cgroups = { .v2_fd = -EBADF, .v1_freezer_fd = -EBADF },
-	};
-	const struct self_test self_test = manager_self_test(&m);
+	struct manager *m = manager_alloc();
+	const struct self_test self_test = manager_self_test(m);
 	int fd = open(test.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	unsigned n = 0;
 
 	assert_true(fd >= 0);
-	m.machine.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	m->machine->proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	self_test_clean_up(&self_test); /* no cgroups: nothing to do */
-	m.machine.cgroups.v2_fd = fd;
+	m->machine->cgroups.v2_fd = fd;
 	strcpy(test.own_cgroup, "/");
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		assert_int_equal(mkdirat(fd, cases[i].name, 0755), 0);
@@ -314,7 +312,7 @@ static void test_which_leftovers_are_removed(void **state)
 	/* Outside of what this namespace shows: the root is read. */
 	strcpy(test.own_cgroup, "/../elsewhere");
 	self_test_clean_up(&self_test);
-	close(m.machine.proc_fd);
+	close(m->machine->proc_fd);
 	close(fd);
 }
 

@@ -5,8 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/manager.h"
+#include "daemon/service.h"
 #include "tests/fail-malloc.h"
+#include "tests/manager-parts.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -65,18 +66,20 @@ static void test_the_status_is_one_line(void **state)
 		{ false, true, true, "x.conf",
 		  "Dry run: no process is killed; the last reload was refused (reckonctl check x.conf)" },
 	};
-	char buf[MANAGER_STATUS_SIZE];
+	char buf[SERVICE_STATUS_SIZE];
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct manager m = {
-			.config.is_degraded = cases[i].is_degraded,
-			.config.policies.dry_run = cases[i].dry_run,
-			.config.reload_was_refused = cases[i].was_refused,
-			.config.options.config_file = cases[i].file,
+		struct config config = {
+			.is_degraded = cases[i].is_degraded,
+			.policies.dry_run = cases[i].dry_run,
+			.reload_was_refused = cases[i].was_refused,
+			.options.config_file = cases[i].file,
 		};
+		struct selection selection = { 0 };
+		const struct monitor m = { .config = &config, .selection = &selection };
 
-		assert_string_equal(manager_status(&m, buf), cases[i].status);
+		assert_string_equal(service_status(&m, buf), cases[i].status);
 	}
 }
 

@@ -12,9 +12,10 @@
 
 #include "daemon/base/config-loader.h"
 #include "daemon/base/notify.h"
-#include "daemon/manager.h"
 #include "daemon/monitor.h"
+#include "daemon/service.h"
 #include "tests/fail-malloc.h"
+#include "tests/manager-parts.h"
 #include "tests/monitor-fixture.h"
 
 /* clang-format off */
@@ -33,9 +34,9 @@ static void test_being_stuck_is_in_the_status(void **state)
 	assert_string_equal(notification(), "");
 	test.next = 0;
 	test.stuck_since_after = 1;
-	test.m.selection.stuck.since = 0;
-	sd_event_source_set_time(test.m.monitor.timer, 0);
-	sd_event_source_set_enabled(test.m.monitor.timer, SD_EVENT_ONESHOT);
+	test.m->selection->stuck.since = 0;
+	sd_event_source_set_time(test.m->monitor->timer, 0);
+	sd_event_source_set_enabled(test.m->monitor->timer, SD_EVENT_ONESHOT);
 	assert_true(turn());
 	assert_non_null(strstr(notification(), "no process is worth killing"));
 	assert_true(turn()); /* still: not again */
@@ -50,17 +51,19 @@ static void test_being_stuck_is_in_the_status(void **state)
  * configuration is noticed all the same. */
 static void test_a_configuration_is_noticed_once(void **state)
 {
-	assert_int_equal(monitor_watch_loader(&test.m), 0);
+	assert_int_equal(monitor_watch_loader(test.m->monitor), 0);
 	while (turn())
 		;
 	for (unsigned i = 0; i < 2; i++) {
 		test.n_ticks = 0;
-		assert_int_equal(eventfd_write(config_loader_fd(test.m.config.loader), 1), 0);
+		assert_int_equal(eventfd_write(config_loader_fd(test.m->config->loader), 1), 0);
 		assert_true(turn());
 		assert_false(turn());
 		assert_int_equal(test.n_ticks, 1);
 	}
-	test.m.config.loader = config_loader_free(test.m.config.loader);
+	test.m->monitor->loader_source =
+		sd_event_source_disable_unref(test.m->monitor->loader_source);
+	test.m->config->loader = config_loader_free(test.m->config->loader);
 	close(test.master);
 }
 
@@ -68,7 +71,7 @@ static void test_a_configuration_is_noticed_once(void **state)
 static void test_a_daemon_that_is_too_large_exits(void **state)
 {
 	test.is_too_large = true;
-	assert_int_equal(monitor_run(&test.m), -E2BIG);
+	assert_int_equal(monitor_run(test.m->monitor), -E2BIG);
 	assert_int_equal(test.n_ticks, 1);
 	close(test.master);
 }
@@ -80,12 +83,12 @@ static void test_run_notifies_the_service_manager(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(watchdogs); i++) {
 		if (i > 0) {
 			assert_int_equal(setenv("WATCHDOG_USEC", watchdogs[i], 1), 0);
-			monitor_free(&test.m);
-			assert_int_equal(monitor_new(&test.m), 0);
+			monitor_free(test.m->monitor);
+			assert_int_equal(monitor_new(test.m->monitor), 0);
 		}
 		test.exits_at = test.n_ticks + 1;
 		test.next = 0;
-		assert_int_equal(monitor_run(&test.m), 0);
+		assert_int_equal(monitor_run(test.m->monitor), 0);
 		for (const char *text = notification(); !strstr(text, "READY=1");
 		     text = notification())
 			assert_string_equal(text, "WATCHDOG=1");
@@ -105,14 +108,14 @@ static void test_a_service_manager_that_does_not_read(void **state)
 
 	(void)alarm(20); /* a call that waits ends the test */
 	assert_int_equal(setenv("WATCHDOG_USEC", "4000", 1), 0);
-	monitor_free(&test.m);
-	assert_int_equal(monitor_new(&test.m), 0);
+	monitor_free(test.m->monitor);
+	assert_int_equal(monitor_new(test.m->monitor), 0);
 	assert_int_equal(notify_start(), 0);
 	for (unsigned i = 0; i < 100; i++)
-		assert_int_equal(monitor_reload(&test.m, &errors), 0);
+		assert_int_equal(monitor_reload(test.m->monitor, &errors), 0);
 	test.exits_at = test.n_ticks + 50;
 	test.next = 2 * USEC_PER_MSEC;
-	assert_int_equal(monitor_run(&test.m), 0);
+	assert_int_equal(monitor_run(test.m->monitor), 0);
 	notify_stop();
 	(void)alarm(0);
 	while (*notification() != '\0')
@@ -136,14 +139,14 @@ static void test_the_loop_outlives_errors_of_its_own(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		monitor_free(&test.m);
-		assert_int_equal(monitor_new(&test.m), 0);
+		monitor_free(test.m->monitor);
+		assert_int_equal(monitor_new(test.m->monitor), 0);
 		test.n_run_errors = cases[i].n;
 		test.run_error = cases[i].error;
 		test.next = FAR;
 		test.n_ticks = 0;
 		test.exits_at = cases[i].n + 1; /* the first sample, and one for each */
-		assert_int_equal(monitor_run(&test.m), cases[i].result);
+		assert_int_equal(monitor_run(test.m->monitor), cases[i].result);
 		assert_int_equal(test.n_run_errors, 0);
 		assert_int_equal(test.n_ticks, cases[i].n + (cases[i].result == 0));
 	}
@@ -158,7 +161,7 @@ static void test_the_loop_outlives_an_error_now_and_then(void **state)
 	test.every_second_runs = true;
 	test.next = 0;
 	test.exits_at = 60;
-	assert_int_equal(monitor_run(&test.m), 0);
+	assert_int_equal(monitor_run(test.m->monitor), 0);
 	assert_int_equal(test.n_run_errors, 0);
 	close(test.master);
 }
@@ -169,15 +172,15 @@ static void test_a_signal_that_cannot_be_read(void **state)
 	static const int signals[] = { SIGTERM, SIGINT, SIGHUP };
 
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
-		monitor_free(&test.m);
-		assert_int_equal(monitor_new(&test.m), 0);
+		monitor_free(test.m->monitor);
+		assert_int_equal(monitor_new(test.m->monitor), 0);
 		assert_int_equal(raise(signals[i]), 0); /* blocked */
 		test.n_run_errors = 1;
 		test.run_error = -ENOMEM;
 		test.next = 0;
 		test.n_ticks = 0;
 		test.exits_at = 5;
-		assert_int_equal(monitor_run(&test.m), 0);
+		assert_int_equal(monitor_run(test.m->monitor), 0);
 		assert_int_equal(test.exit_was_asked, signals[i] != SIGHUP);
 		assert_true(signal(signals[i], SIG_IGN) != SIG_ERR); /* it is pending no more */
 		assert_true(signal(signals[i], SIG_DFL) != SIG_ERR);
@@ -196,18 +199,19 @@ static void test_a_loop_without_memory(void **state)
 		skip();
 #if FAIL_MALLOC_WORKS
 	for (unsigned n = 0; r < 0; n++) {
-		struct manager m;
+		struct manager *m = manager_alloc();
 
+		assert_non_null(m);
 		assert_true(n < N_MALLOCS_MAX);
-		manager_init(&m);
 		n_mallocs_allowed = n;
 		fail_malloc = true;
-		r = monitor_new(&m);
+		r = monitor_new(m->monitor);
 		fail_malloc = false;
 		assert_true(r == 0 || r == -ENOMEM);
-		monitor_free(&m);
-		assert_null(m.monitor.event);
-		assert_int_equal(m.monitor.placeholder_fd, -EBADF);
+		monitor_free(m->monitor);
+		assert_null(m->monitor->event);
+		assert_int_equal(m->monitor->placeholder_fd, -EBADF);
+		free(m);
 	}
 #endif
 }

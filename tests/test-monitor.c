@@ -16,8 +16,8 @@
 #include <unistd.h>
 
 #include "daemon/base/clock.h"
-#include "daemon/manager.h"
 #include "daemon/monitor.h"
+#include "tests/manager-parts.h"
 #include "tests/monitor-fixture.h"
 
 /* clang-format off */
@@ -42,46 +42,46 @@ static void calm_down(void)
 /* The timer was set far off: only the trigger wakes the loop. */
 static void test_pressure_wakes_the_loop_and_has_it_watch(void **state)
 {
-	struct manager *m = &test.m;
+	struct manager *m = test.m;
 	usec_t before;
 
 	test.trigger_result[0] = test.master;
-	monitor_arm_pressure(m);
-	assert_int_equal(m->probed.psi_trigger_error, 0);
+	monitor_arm_pressure(m->monitor);
+	assert_int_equal(m->probed->psi_trigger_error, 0);
 	assert_true(turn()); /* the timer is due at once at first */
 	assert_int_equal(test.n_ticks, 1);
 	assert_false(turn());
-	assert_int_equal(m->regime.watch_until, 0);
+	assert_int_equal(m->regime->watch_until, 0);
 
 	before = clock_now();
 	make_urgent();
 	assert_true(turn());
 	assert_int_equal(test.n_ticks, 2);
-	assert_true(m->regime.watch_until >= before + 10 * USEC_PER_SEC);
+	assert_true(m->regime->watch_until >= before + 10 * USEC_PER_SEC);
 	calm_down();
 	assert_false(turn());
 
 	/* It is never shortened. */
-	m->regime.watch_until = USEC_INFINITY;
+	m->regime->watch_until = USEC_INFINITY;
 	make_urgent();
 	assert_true(turn());
-	assert_int_equal(m->regime.watch_until, USEC_INFINITY);
+	assert_int_equal(m->regime->watch_until, USEC_INFINITY);
 }
 
 /* A trigger that has failed polls for ever: it is not used again, and the timer remains. */
 static void test_a_failed_trigger_leaves_the_timer(void **state)
 {
-	struct manager *m = &test.m;
+	struct manager *m = test.m;
 	int ends[2];
 
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
 	close(ends[0]); /* EPOLLERR */
 	test.trigger_result[0] = ends[1];
-	monitor_arm_pressure(m);
+	monitor_arm_pressure(m->monitor);
 	test.next = 0; /* the timer is always due */
 	for (int i = 0; i < 10; i++)
 		assert_true(turn());
-	assert_int_equal(m->regime.watch_until, 0);
+	assert_int_equal(m->regime->watch_until, 0);
 	assert_true(test.n_ticks >= 9);
 	test.next = FAR;
 	while (turn())
@@ -105,22 +105,22 @@ static void test_triggers_that_are_requested(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct manager *m = &test.m;
+		struct manager *m = test.m;
 
 		test.n_triggers = 0;
 		test.trigger_result[0] = cases[i].first < 0 ? cases[i].first : dup(test.master);
 		test.trigger_result[1] = cases[i].second < 0 ? cases[i].second : dup(test.master);
-		m->probed = (struct probe_results){ 0 };
-		monitor_arm_pressure(m);
+		*m->probed = (struct probe_results){ 0 };
+		monitor_arm_pressure(m->monitor);
 		assert_int_equal(test.n_triggers, cases[i].n_asked);
-		assert_int_equal(m->probed.psi_trigger_error, cases[i].trigger_error);
-		assert_int_equal(m->probed.psi_fallback_error, cases[i].fallback_error);
-		assert_true((m->monitor.psi_source != NULL) == cases[i].is_armed);
+		assert_int_equal(m->probed->psi_trigger_error, cases[i].trigger_error);
+		assert_int_equal(m->probed->psi_fallback_error, cases[i].fallback_error);
+		assert_true((m->monitor->psi_source != NULL) == cases[i].is_armed);
 		/* Without privileges: two seconds, or a multiple. */
 		assert_int_equal(test.wanted[0].window_usec, USEC_PER_SEC);
 		if (cases[i].n_asked == 2)
 			assert_int_equal(test.wanted[1].window_usec % (2 * USEC_PER_SEC), 0);
-		m->monitor.psi_source = sd_event_source_disable_unref(m->monitor.psi_source);
+		m->monitor->psi_source = sd_event_source_disable_unref(m->monitor->psi_source);
 		for (unsigned j = test.n_triggers; j < 2; j++)
 			if (test.trigger_result[j] >= 0)
 				close(test.trigger_result[j]);
@@ -131,14 +131,14 @@ static void test_triggers_that_are_requested(void **state)
 /* As epoll refuses a regular file: nothing stays open, and nothing is armed. */
 static void test_a_trigger_that_cannot_be_polled(void **state)
 {
-	struct manager *m = &test.m;
+	struct manager *m = test.m;
 	int fd = memfd_create("trigger", MFD_CLOEXEC);
 
 	assert_true(fd >= 0);
 	test.trigger_result[0] = fd;
-	monitor_arm_pressure(m);
-	assert_null(m->monitor.psi_source);
-	assert_int_equal(m->probed.psi_fallback_error, -EPERM);
+	monitor_arm_pressure(m->monitor);
+	assert_null(m->monitor->psi_source);
+	assert_int_equal(m->probed->psi_fallback_error, -EPERM);
 	assert_int_equal(fcntl(fd, F_GETFD), -1);
 	close(test.master);
 }
@@ -146,28 +146,28 @@ static void test_a_trigger_that_cannot_be_polled(void **state)
 /* A configuration is not read while a kill is in progress. */
 static void test_a_reload_waits_for_the_victim(void **state)
 {
-	struct manager *m = &test.m;
+	struct manager *m = test.m;
 
 	while (turn())
 		;
-	test.state_after = m->regime.state = REGIME_KILLING;
-	m->in_flight.decision.signal = SIGKILL;
+	test.state_after = m->regime->state = REGIME_KILLING;
+	m->in_flight->decision.signal = SIGKILL;
 	assert_int_equal(raise(SIGHUP), 0);
 	assert_true(turn());
 	assert_int_equal(test.n_reloads, 0);
-	assert_true(m->config.reload_is_wanted);
+	assert_true(m->config->reload_is_wanted);
 	assert_string_equal(notification(), "");
 
 	make_urgent(); /* a sample that finds it still exiting */
 	test.trigger_result[0] = test.master;
-	monitor_arm_pressure(m);
+	monitor_arm_pressure(m->monitor);
 	assert_true(turn());
 	assert_int_equal(test.n_reloads, 0);
 
 	test.state_after = REGIME_WATCH; /* and one that does not */
 	assert_true(turn());
 	assert_int_equal(test.n_reloads, 1);
-	assert_false(m->config.reload_is_wanted);
+	assert_false(m->config->reload_is_wanted);
 	assert_non_null(strstr(notification(), "RELOADING=1"));
 	assert_non_null(strstr(notification(), "READY=1"));
 	assert_true(turn()); /* sampled again at once */
@@ -185,7 +185,7 @@ static void test_a_reload_without_a_victim_is_done_at_once(void **state)
 /* Of many signals the first one counts at once, and then all together. */
 static void test_reloads_by_signals_are_a_second_apart(void **state)
 {
-	struct manager *m = &test.m;
+	struct manager *m = test.m;
 	uint64_t timer;
 
 	for (int i = 0; i < 10; i++) {
@@ -195,15 +195,15 @@ static void test_reloads_by_signals_are_a_second_apart(void **state)
 		(void)notification(); /* or the socket is full at some time */
 	}
 	assert_int_equal(test.n_reloads, 1);
-	assert_true(m->config.reload_is_wanted);
-	assert_int_equal(sd_event_source_get_time(m->monitor.timer, &timer), 0);
-	assert_true(timer <= m->config.reload_not_before);
-	m->config.reload_not_before = 0; /* as if it had passed */
-	assert_int_equal(sd_event_source_set_time(m->monitor.timer, 0), 0);
+	assert_true(m->config->reload_is_wanted);
+	assert_int_equal(sd_event_source_get_time(m->monitor->timer, &timer), 0);
+	assert_true(timer <= m->config->reload_not_before);
+	m->config->reload_not_before = 0; /* as if it had passed */
+	assert_int_equal(sd_event_source_set_time(m->monitor->timer, 0), 0);
 	while (turn())
 		;
 	assert_int_equal(test.n_reloads, 2);
-	assert_false(m->config.reload_is_wanted);
+	assert_false(m->config->reload_is_wanted);
 	close(test.master);
 }
 
@@ -211,7 +211,7 @@ static uint64_t planned(void)
 {
 	uint64_t usec;
 
-	assert_int_equal(sd_event_source_get_time(test.m.monitor.timer, &usec), 0);
+	assert_int_equal(sd_event_source_get_time(test.m->monitor->timer, &usec), 0);
 	return usec;
 }
 
@@ -223,7 +223,7 @@ static void test_the_timer_is_set_by_the_tick(void **state)
 
 	assert_true(turn());
 	assert_in_range(planned(), before + FAR, clock_now() + FAR);
-	assert_int_equal(sd_event_source_get_enabled(test.m.monitor.timer, &enabled), 1);
+	assert_int_equal(sd_event_source_get_enabled(test.m->monitor->timer, &enabled), 1);
 	assert_int_equal(enabled, SD_EVENT_ONESHOT);
 	assert_false(turn());
 	assert_int_equal(test.n_ticks, 1);
@@ -248,19 +248,19 @@ static void test_a_reload_is_followed_by_a_sample(void **state)
  */
 static void test_samples_leave_the_timer_to_a_reload_that_waits(void **state)
 {
-	struct manager *m = &test.m;
+	struct manager *m = test.m;
 	usec_t then = clock_now() + FAR / 2;
 
 	while (turn())
 		;
-	m->config.reload_not_before = then;
+	m->config->reload_not_before = then;
 	for (int i = 0; i < 2; i++) {
-		m->config.reload_is_wanted = i == 1;
-		assert_int_equal(sd_event_source_set_time(m->monitor.timer, 0), 0);
-		assert_int_equal(sd_event_source_set_enabled(m->monitor.timer, SD_EVENT_ONESHOT),
+		m->config->reload_is_wanted = i == 1;
+		assert_int_equal(sd_event_source_set_time(m->monitor->timer, 0), 0);
+		assert_int_equal(sd_event_source_set_enabled(m->monitor->timer, SD_EVENT_ONESHOT),
 				 0);
 		assert_true(turn());
-		if (m->config.reload_is_wanted)
+		if (m->config->reload_is_wanted)
 			assert_int_equal(planned(), then);
 		else
 			assert_true(planned() > then);
@@ -272,12 +272,12 @@ static void test_samples_leave_the_timer_to_a_reload_that_waits(void **state)
 /* It may protect a victim that has only had SIGTERM so far. */
 static void test_a_reload_comes_before_sigkill(void **state)
 {
-	struct manager *m = &test.m;
+	struct manager *m = test.m;
 
 	while (turn())
 		;
-	test.state_after = m->regime.state = REGIME_KILLING;
-	m->in_flight.decision.signal = SIGTERM;
+	test.state_after = m->regime->state = REGIME_KILLING;
+	m->in_flight->decision.signal = SIGTERM;
 	assert_int_equal(raise(SIGHUP), 0);
 	assert_true(turn());
 	assert_int_equal(test.n_reloads, 1);
@@ -287,9 +287,9 @@ static void test_a_reload_comes_before_sigkill(void **state)
 /* A tick has signalled a victim: what is to be watched is another. */
 static void watch_in_flight(void)
 {
-	test.m.in_flight.is_watched = true;
-	test.m.in_flight.n_watched++;
-	sd_event_source_set_time(test.m.monitor.timer, 0);
+	test.m->in_flight->is_watched = true;
+	test.m->in_flight->n_watched++;
+	sd_event_source_set_time(test.m->monitor->timer, 0);
 	assert_true(turn());
 	while (turn())
 		;
@@ -321,13 +321,13 @@ static void kill_victim(pid_t pid)
 /* The pidfd of a victim that is over is closed, and the next victim's can have its number. */
 static void test_the_number_of_a_pidfd_is_used_again(void **state)
 {
-	struct manager *m = &test.m;
+	struct manager *m = test.m;
 	pid_t first, second;
 	int pidfd = start_victim(&first), next;
 
 	while (turn())
 		;
-	m->in_flight.victim.pidfd = pidfd;
+	m->in_flight->victim.pidfd = pidfd;
 	watch_in_flight();
 	close(pidfd);
 	kill_victim(first);
@@ -351,7 +351,8 @@ static unsigned n_watched_files(void)
 	unsigned n = 0;
 	FILE *f;
 
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", sd_event_get_fd(test.m.monitor.event));
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d",
+		 sd_event_get_fd(test.m->monitor->event));
 	f = fopen(path, "re");
 	assert_non_null(f);
 	while (fgets(line, sizeof(line), f))
@@ -364,7 +365,7 @@ static unsigned n_watched_files(void)
  * would report it for ever. */
 static void test_a_pidfd_that_is_closed_is_not_watched(void **state)
 {
-	struct manager *m = &test.m;
+	struct manager *m = test.m;
 	unsigned n_before, n_ticks;
 	pid_t pid;
 	int pidfd = start_victim(&pid), copy = fcntl(pidfd, F_DUPFD_CLOEXEC, 0);
@@ -373,11 +374,11 @@ static void test_a_pidfd_that_is_closed_is_not_watched(void **state)
 	while (turn())
 		;
 	n_before = n_watched_files();
-	m->in_flight.victim.pidfd = pidfd;
+	m->in_flight->victim.pidfd = pidfd;
 	watch_in_flight();
 	assert_int_equal(n_watched_files(), n_before + 1);
 	test.closes_victim = true;
-	sd_event_source_set_time(m->monitor.timer, 0);
+	sd_event_source_set_time(m->monitor->timer, 0);
 	assert_true(turn());
 	assert_int_equal(n_watched_files(), n_before);
 	n_ticks = test.n_ticks;
@@ -392,14 +393,14 @@ static void test_a_pidfd_that_is_closed_is_not_watched(void **state)
 /* It polls until it is waited for: one sample, and no more. */
 static void test_the_exit_of_a_victim_is_sampled_once(void **state)
 {
-	struct manager *m = &test.m;
+	struct manager *m = test.m;
 	unsigned n_ticks;
 	pid_t pid;
 	int pidfd = start_victim(&pid);
 
 	while (turn())
 		;
-	m->in_flight.victim.pidfd = pidfd;
+	m->in_flight->victim.pidfd = pidfd;
 	watch_in_flight();
 	n_ticks = test.n_ticks;
 	assert_false(turn());
@@ -416,13 +417,13 @@ static void test_the_exit_of_a_victim_is_sampled_once(void **state)
 /* cgroup.events of a cgroup that was removed cannot be read, and polls for ever. */
 static void test_the_events_of_a_vanished_cgroup(void **state)
 {
-	struct manager *m = &test.m;
+	struct manager *m = test.m;
 	unsigned n_ticks;
 
 	while (turn())
 		;
 	watch_in_flight(); /* nothing was thawed */
-	m->in_flight.victim.thawed.events_fd = test.master;
+	m->in_flight->victim.thawed.events_fd = test.master;
 	watch_in_flight();
 	n_ticks = test.n_ticks;
 	make_urgent(); /* pread() fails, so it stays urgent */

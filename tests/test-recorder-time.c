@@ -26,20 +26,20 @@ static void test_what_was_reclaimed_is_noted_in_time(void **state)
 	assert_int_equal(e->reclaimed_bytes, 60 * MIB);
 	assert_int_equal(e->reclaimed_100ms_bytes, UNKNOWN);
 	assert_true(
-		recorder_is_open(test.m->tick.recorder)); /* it has exited, but is not recorded */
+		recorder_is_open(test.m->tick->recorder)); /* it has exited, but is not recorded */
 
-	assert_int_equal(recorder_next(test.m->tick.recorder, SIGNALLED + 30 * MSEC), 70 * MSEC);
+	assert_int_equal(recorder_next(test.m->tick->recorder, SIGNALLED + 30 * MSEC), 70 * MSEC);
 	sample(101 * MSEC, 62 * MIB);
-	assert_int_equal(recorder_next(test.m->tick.recorder, SIGNALLED + 101 * MSEC), 399 * MSEC);
+	assert_int_equal(recorder_next(test.m->tick->recorder, SIGNALLED + 101 * MSEC), 399 * MSEC);
 	sample(400 * MSEC, 10 * MIB); /* not yet */
 	sample(500 * MSEC, 50 * MIB);
-	assert_int_equal(recorder_next(test.m->tick.recorder, SIGNALLED + 3 * USEC_PER_SEC),
+	assert_int_equal(recorder_next(test.m->tick->recorder, SIGNALLED + 3 * USEC_PER_SEC),
 			 0); /* late */
 	sample(1999 * MSEC, 10 * MIB);
-	assert_true(recorder_is_open(test.m->tick.recorder));
+	assert_true(recorder_is_open(test.m->tick->recorder));
 	sample(2000 * MSEC, 40 * MIB);
-	assert_false(recorder_is_open(test.m->tick.recorder));
-	assert_int_equal(recorder_next(test.m->tick.recorder, SIGNALLED + 2000 * MSEC),
+	assert_false(recorder_is_open(test.m->tick->recorder));
+	assert_int_equal(recorder_next(test.m->tick->recorder, SIGNALLED + 2000 * MSEC),
 			 USEC_INFINITY);
 	sample(2100 * MSEC, 0); /* no longer its business */
 
@@ -57,13 +57,13 @@ static void test_what_was_reclaimed_is_noted_in_time(void **state)
 static void test_a_late_exit_is_recorded(void **state)
 {
 	kill_one(812, SIGKILL);
-	recorder_exited(test.m->tick.recorder, 812); /* not over yet */
+	recorder_exited(test.m->tick->recorder, 812); /* not over yet */
 	assert_string_equal(newest()->outcome, "wait");
 	sample(30 * MSEC, 60 * MIB);
 	end(KILL_PROGRESS_RECLAIMED, 30 * MSEC);
-	recorder_exited(test.m->tick.recorder, 813);
+	recorder_exited(test.m->tick->recorder, 813);
 	assert_string_equal(newest()->outcome, "reclaimed");
-	recorder_exited(test.m->tick.recorder, 812);
+	recorder_exited(test.m->tick->recorder, 812);
 	assert_string_equal(newest()->outcome, "gone");
 	assert_int_equal(newest()->exited_usec, 30 * MSEC + 100);
 	assert_int_equal(history_count(test.history), 1);
@@ -71,29 +71,29 @@ static void test_a_late_exit_is_recorded(void **state)
 	kill_one(813, SIGKILL);
 	end(KILL_PROGRESS_RECLAIMED, 30 * MSEC);
 	kill_one(814, SIGKILL); /* closes the other */
-	recorder_exited(test.m->tick.recorder, 813);
+	recorder_exited(test.m->tick->recorder, 813);
 	assert_string_equal(newest()->outcome, "wait");
 	assert_string_equal(history_get(test.history, 1)->outcome, "reclaimed");
 
 	end(KILL_PROGRESS_UNKILLABLE, 30 * MSEC);
-	recorder_exited(test.m->tick.recorder, 814);
+	recorder_exited(test.m->tick->recorder, 814);
 	assert_string_equal(newest()->outcome, "unkillable");
 }
 
 static void test_swap_that_became_free_is_reclaimed_too(void **state)
 {
-	test.m->sampler.domain.reading.swap_free = 8 * MIB;
+	test.m->sampler->domain.reading.swap_free = 8 * MIB;
 	kill_one(812, SIGKILL);
-	test.m->sampler.domain.reading.swap_free = 12 * MIB;
+	test.m->sampler->domain.reading.swap_free = 12 * MIB;
 	sample(100 * MSEC, 60 * MIB);
 	end(KILL_PROGRESS_GONE, 100 * MSEC);
 	assert_int_equal(newest()->reclaimed_100ms_bytes, 64 * MIB);
 	assert_int_equal(newest()->swap_free_before_bytes, 8 * MIB);
 	assert_int_equal(newest()->swap_free_after_bytes, 12 * MIB);
-	test.m->sampler.domain.reading.available = 0; /* less than before is nothing */
-	test.m->sampler.domain.reading.swap_free = 0;
-	recorder_sample(test.m->tick.recorder, SIGNALLED + 500 * MSEC);
-	recorder_sample(test.m->tick.recorder, SIGNALLED + 2000 * MSEC);
+	test.m->sampler->domain.reading.available = 0; /* less than before is nothing */
+	test.m->sampler->domain.reading.swap_free = 0;
+	recorder_sample(test.m->tick->recorder, SIGNALLED + 500 * MSEC);
+	recorder_sample(test.m->tick->recorder, SIGNALLED + 2000 * MSEC);
 	assert_int_equal(newest()->reclaimed_500ms_bytes, 0);
 }
 
@@ -112,7 +112,7 @@ static void test_a_late_sample_is_not_used(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		test.m->sampler.domain.reading.available = BEFORE;
+		test.m->sampler->domain.reading.available = BEFORE;
 		kill_one((pid_t)(100 + i), SIGKILL);
 		sample(cases[i].at, MIB);
 		end(KILL_PROGRESS_GONE, cases[i].at);
@@ -134,7 +134,7 @@ static void test_the_next_victim_closes_the_record(void **state)
 	end(KILL_PROGRESS_GONE, 30 * MSEC);
 	sample(120 * MSEC, 62 * MIB);
 	choose(900, SIGNALLED + 120 * MSEC);
-	assert_true(recorder_is_open(test.m->tick.recorder)); /* a choice is not yet a signal */
+	assert_true(recorder_is_open(test.m->tick->recorder)); /* a choice is not yet a signal */
 	assert_int_equal(newest()->pid, 812);
 	signal_it(SIGKILL, SIGNALLED + 121 * MSEC);
 	assert_int_equal(newest()->pid, 900);
@@ -163,8 +163,8 @@ static void test_time_counts_from_the_last_signal(void **state)
 	sample(100 * MSEC, 1 * MIB);
 	sample(500 * MSEC, 2 * MIB);
 	sample(2000 * MSEC, 3 * MIB);
-	assert_true(recorder_is_open(test.m->tick.recorder)); /* its end is not known */
-	assert_int_equal(recorder_next(test.m->tick.recorder, SIGNALLED + 2000 * MSEC),
+	assert_true(recorder_is_open(test.m->tick->recorder)); /* its end is not known */
+	assert_int_equal(recorder_next(test.m->tick->recorder, SIGNALLED + 2000 * MSEC),
 			 USEC_INFINITY);
 	signal_it(SIGKILL, SIGNALLED + 5000 * MSEC);
 	e = newest();
@@ -193,10 +193,10 @@ static void test_what_takes_long_is_recorded_at_the_end(void **state)
 	sample(500 * MSEC, 0);
 	sample(2000 * MSEC, 0);
 	sample(3200 * MSEC, 64 * MIB);
-	test.m->in_flight.decision.ineffective = true;
+	test.m->in_flight->decision.ineffective = true;
 	end(KILL_PROGRESS_GONE, 3200 * MSEC);
 	assert_true(newest()->ineffective);
-	assert_false(recorder_is_open(test.m->tick.recorder));
+	assert_false(recorder_is_open(test.m->tick->recorder));
 	assert_int_equal(newest()->reclaimed_2s_bytes, 0);
 	assert_int_equal(newest()->reclaimed_bytes, 64 * MIB);
 }
@@ -207,27 +207,27 @@ static void test_returned_is_the_shortest_time_for_nearly_all(void **state)
 	usec_t within;
 
 	kill_one(812, SIGKILL);
-	assert_false(recorder_returned(test.m->tick.recorder, &bytes, &within));
+	assert_false(recorder_returned(test.m->tick->recorder, &bytes, &within));
 	sample(10 * MSEC, 0);
-	assert_false(recorder_returned(test.m->tick.recorder, &bytes, &within));
+	assert_false(recorder_returned(test.m->tick->recorder, &bytes, &within));
 	sample(20 * MSEC, 32 * MIB);
 	sample(30 * MSEC, 60 * MIB);
 	sample(100 * MSEC, 64 * MIB);
 	sample(500 * MSEC, 5 * MIB);
-	assert_true(recorder_returned(test.m->tick.recorder, &bytes, &within));
+	assert_true(recorder_returned(test.m->tick->recorder, &bytes, &within));
 	assert_int_equal(bytes, 60 * MIB);
 	assert_int_equal(within, 30 * MSEC);
 	end(KILL_PROGRESS_GONE, 500 * MSEC);
 	kill_one(900, SIGKILL);
-	assert_false(recorder_returned(test.m->tick.recorder, &bytes, &within));
+	assert_false(recorder_returned(test.m->tick->recorder, &bytes, &within));
 }
 
 static void test_refreezing_is_noted_where_there_was_something_to(void **state)
 {
-	test.m->in_flight.victim.thawed.n_levels = 2;
+	test.m->in_flight->victim.thawed.n_levels = 2;
 	kill_one(812, SIGKILL);
 	assert_int_equal(newest()->thawed_levels, 2);
-	test.m->in_flight.decision.refrozen = 2;
+	test.m->in_flight->decision.refrozen = 2;
 	end(KILL_PROGRESS_GONE, MSEC);
 	assert_int_equal(newest()->refrozen, 2);
 
@@ -235,7 +235,7 @@ static void test_refreezing_is_noted_where_there_was_something_to(void **state)
 	end(KILL_PROGRESS_UNKILLABLE, MSEC);
 	assert_int_equal(newest()->refrozen, HISTORY_UNKNOWN_I32);
 
-	test.m->in_flight.victim.thawed.n_levels = 0;
+	test.m->in_flight->victim.thawed.n_levels = 0;
 	kill_one(814, SIGKILL);
 	end(KILL_PROGRESS_GONE, MSEC);
 	assert_int_equal(newest()->thawed_levels, 0);

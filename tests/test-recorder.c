@@ -24,12 +24,12 @@ static void test_note_fills_the_record(void **state)
 {
 	const struct history_entry *e;
 
-	test.m->sampler.domain.has_psi = true;
-	test.m->sampler.domain.reading.swap_total = 2 * GIB;
+	test.m->sampler->domain.has_psi = true;
+	test.m->sampler->domain.reading.swap_total = 2 * GIB;
 	/* A second of which half was stalled, a tenth wholly. */
-	psi_history_add(&test.m->sampler.domain.psi, 1 * USEC_PER_SEC, &(struct psi_reading){ 0 });
+	psi_history_add(&test.m->sampler->domain.psi, 1 * USEC_PER_SEC, &(struct psi_reading){ 0 });
 	psi_history_add(
-		&test.m->sampler.domain.psi, 2 * USEC_PER_SEC,
+		&test.m->sampler->domain.psi, 2 * USEC_PER_SEC,
 		&(struct psi_reading){ .some.total = 500 * MSEC, .full.total = 100 * MSEC });
 	kill_one(812, SIGKILL);
 	e = newest();
@@ -83,7 +83,7 @@ static void test_note_fills_the_record(void **state)
 /* The chosen process was in a cgroup that is killed as a whole, or shared its memory. */
 static void test_note_fills_in_what_is_killed_with_it(void **state)
 {
-	struct decision *d = &test.m->in_flight.decision;
+	struct decision *d = &test.m->in_flight->decision;
 	const struct history_entry *e;
 
 	choose(812, SIGNALLED - 100);
@@ -110,8 +110,8 @@ static void test_note_fills_in_what_is_killed_with_it(void **state)
 	assert_int_equal(e->swap_bytes, MIB);
 
 	choose(812, SIGNALLED);
-	test.m->in_flight.victim.n_others = 1;
-	test.m->in_flight.victim.others[0].pid = 814;
+	test.m->in_flight->victim.n_others = 1;
+	test.m->in_flight->victim.others[0].pid = 814;
 	signal_it(SIGKILL, SIGNALLED);
 	assert_false(newest()->ranked[1].killed_with);
 	assert_true(newest()->ranked[2].killed_with);
@@ -154,9 +154,9 @@ static void test_note_fills_in_what_was_avoided(void **state)
 		const struct history_entry *e;
 		bool is_known = rows[i].verdict != BACKOFF_NONE;
 
-		test.m->selection.choice.avoided =
+		test.m->selection->choice.avoided =
 			is_known ? avoided : (struct victim_candidate){ 0 };
-		test.m->selection.choice.skipped_for = rows[i].verdict;
+		test.m->selection->choice.skipped_for = rows[i].verdict;
 		kill_one((pid_t)(812 + i), SIGKILL);
 		e = newest();
 		assert_string_equal(e->skipped_for, rows[i].text);
@@ -171,8 +171,8 @@ static void test_note_fills_in_what_was_avoided(void **state)
 /* What the journal says is the record in hand, as far as the decision does not know better. */
 static void test_an_event_is_the_record_in_hand(void **state)
 {
-	struct decision *d = &test.m->in_flight.decision;
-	const struct recorder *recorder = test.m->tick.recorder;
+	struct decision *d = &test.m->in_flight->decision;
+	const struct recorder *recorder = test.m->tick->recorder;
 	struct event event;
 
 	kill_one(700, SIGKILL);
@@ -182,8 +182,8 @@ static void test_an_event_is_the_record_in_hand(void **state)
 	strcpy(d->group, "/a");
 	d->n_processes = 3;
 	d->memory = (struct proc_memory){ .anon = 100 * MIB };
-	test.m->sampler.domain.reading.available = BEFORE + MIB;
-	record_event(&test.m->in_flight, recorder_current(recorder), &event);
+	test.m->sampler->domain.reading.available = BEFORE + MIB;
+	record_event(test.m->in_flight, recorder_current(recorder), &event);
 	assert_int_equal(event.entry.pid, 812);
 	assert_string_equal(event.entry.comm, "a?b");
 	assert_string_equal(event.entry.rank_by, "footprint"); /* only the record has it */
@@ -200,7 +200,7 @@ static void test_an_event_is_the_record_in_hand(void **state)
 
 	signal_it(SIGTERM, SIGNALLED);
 	assert_int_equal(recorder_current(recorder)->id, newest()->id);
-	record_event(&test.m->in_flight, NULL, &event);
+	record_event(test.m->in_flight, NULL, &event);
 	assert_string_equal(event.entry.signal, "SIGTERM");
 	assert_string_equal(event.entry.rank_by, "");
 }
@@ -215,27 +215,27 @@ static void test_pressure_is_not_known_without_psi(void **state)
 static void test_what_was_refused_is_noted_with_the_error(void **state)
 {
 	choose(812, SIGNALLED);
-	test.m->in_flight.decision.error = -EPERM;
-	test.m->in_flight.decision.outcome = KILL_PROGRESS_UNKILLABLE;
+	test.m->in_flight->decision.error = -EPERM;
+	test.m->in_flight->decision.outcome = KILL_PROGRESS_UNKILLABLE;
 	note(REPORT_FINISHED, SIGNALLED);
 	assert_string_equal(newest()->kind, "not-killed");
 	assert_string_equal(newest()->outcome, "unkillable");
 	assert_string_equal(newest()->signal, "");
 	assert_string_equal(newest()->error, strerror(EPERM));
-	assert_false(recorder_is_open(test.m->tick.recorder));
+	assert_false(recorder_is_open(test.m->tick->recorder));
 
 	choose(900, SIGNALLED);
-	test.m->in_flight.decision.error = -EMFILE;
+	test.m->in_flight->decision.error = -EMFILE;
 	note(REPORT_CANNOT_OPEN, SIGNALLED);
 	assert_string_equal(newest()->error, strerror(EMFILE));
 	assert_int_equal(history_count(test.history), 2);
 
 	/* One that was refused while another is still recorded is not that one. */
-	test.m->in_flight.decision.error = 0;
+	test.m->in_flight->decision.error = 0;
 	kill_one(812, SIGKILL);
 	end(KILL_PROGRESS_GONE, MSEC);
 	choose(901, SIGNALLED + MSEC);
-	test.m->in_flight.decision.error = -EPERM;
+	test.m->in_flight->decision.error = -EPERM;
 	end(KILL_PROGRESS_UNKILLABLE, 2 * MSEC);
 	assert_int_equal(newest()->pid, 901);
 	assert_string_equal(newest()->outcome, "unkillable");
@@ -264,7 +264,7 @@ static void test_what_failed_is_kept_once_in_an_emergency(void **state)
 	assert_int_equal(history_count(test.history), 8); /* two that take turns */
 
 	/* A sample at which nothing is demanded changes nothing; a minute of them is an end. */
-	recorder_note(test.m->tick.recorder, REPORT_NOTHING, &test.none, now += 59 * USEC_PER_SEC);
+	recorder_note(test.m->tick->recorder, REPORT_NOTHING, &test.none, now += 59 * USEC_PER_SEC);
 	choose(900, now);
 	note(REPORT_CANCELLED, now);
 	assert_int_equal(history_count(test.history), 8);
@@ -279,18 +279,19 @@ static void test_no_victim_is_logged_once_in_an_emergency(void **state)
 	usec_t now = SIGNALLED;
 
 	assert_int_equal(
-		census_init(&test.m->sampler.census, -1, NULL, NULL, &test.m->config.policies), 0);
+		census_init(&test.m->sampler->census, -1, NULL, NULL, &test.m->config->policies),
+		0);
 	for (pid_t pid = 1; pid <= 4; pid++) {
-		struct census_process *process = census_add(&test.m->sampler.census, pid, 7);
+		struct census_process *process = census_add(&test.m->sampler->census, pid, 7);
 
 		assert_non_null(process);
 		process->kthread = pid == 2;
 		process->protected_by = &rule;
 	}
-	test.m->config.policies.subtree = (char[]){ "/" };
+	test.m->config->policies.subtree = (char[]){ "/" };
 	for (unsigned i = 0; i < 1000; i++)
 		note(REPORT_NO_VICTIM, now += 20 * MSEC);
-	census_done(&test.m->sampler.census);
+	census_done(&test.m->sampler->census);
 	assert_int_equal(history_count(test.history), 1);
 	assert_string_equal(newest()->kind, "no-victim");
 	assert_string_equal(newest()->policy, "kill");
@@ -304,11 +305,11 @@ static void test_no_victim_is_logged_once_in_an_emergency(void **state)
 
 static void test_the_exit_of_the_daemon_closes_what_is_open(void **state)
 {
-	recorder_close(test.m->tick.recorder);
+	recorder_close(test.m->tick->recorder);
 	assert_int_equal(history_count(test.history), 0);
 	kill_one(812, SIGKILL);
-	test.m->sampler.domain.reading.available = BEFORE + MIB;
-	recorder_close(test.m->tick.recorder);
+	test.m->sampler->domain.reading.available = BEFORE + MIB;
+	recorder_close(test.m->tick->recorder);
 	assert_string_equal(newest()->outcome, "wait");
 	assert_int_equal(newest()->reclaimed_bytes, MIB);
 	assert_int_equal(newest()->reclaimed_100ms_bytes, UNKNOWN);

@@ -165,9 +165,9 @@ static void test_a_victim_that_is_none(void **state)
 
 CHANGE(held)
 {
-	m->selection.stuck.minimum = 64 * MIB;
-	m->selection.stuck.n_reports = 1;
-	m->selection.stuck.account = (struct where_account){
+	m->selection->stuck.minimum = 64 * MIB;
+	m->selection->stuck.n_reports = 1;
+	m->selection->stuck.account = (struct where_account){
 		.n_rows = 1,
 		.rows = { { .kind = WHERE_TMPFS,
 			    .bytes = 6 * GIB,
@@ -180,36 +180,36 @@ CHANGE(held)
 CHANGE(held_still)
 {
 	held(d, m);
-	m->selection.stuck.n_reports = 2;
+	m->selection->stuck.n_reports = 2;
 }
 CHANGE(held_by_cgroup)
 {
 	held(d, m);
-	m->selection.request.target = POLICY_TARGET_CGROUP;
+	m->selection->request.target = POLICY_TARGET_CGROUP;
 }
 CHANGE(held_without_survey)
 {
 	held(d, m);
-	m->selection.stuck.account.is_surveyed = false;
+	m->selection->stuck.account.is_surveyed = false;
 }
 CHANGE(held_in_part)
 {
 	held(d, m);
-	m->selection.stuck.account.is_partial = true;
+	m->selection->stuck.account.is_partial = true;
 }
 CHANGE(held_beside_a_large_one)
 {
 	held(d, m);
-	m->selection.stuck.largest_pid = 7;
-	strcpy(m->selection.stuck.largest_comm, "db");
-	m->selection.stuck.largest_bytes = GIB;
-	m->selection.stuck.largest_why = ELIGIBILITY_PROTECTED;
+	m->selection->stuck.largest_pid = 7;
+	strcpy(m->selection->stuck.largest_comm, "db");
+	m->selection->stuck.largest_bytes = GIB;
+	m->selection->stuck.largest_why = ELIGIBILITY_PROTECTED;
 }
 CHANGE(held_beside_a_small_one)
 {
 	held_beside_a_large_one(d, m);
-	m->selection.stuck.largest_bytes = MIB;
-	m->selection.stuck.largest_why = ELIGIBILITY_ELIGIBLE;
+	m->selection->stuck.largest_bytes = MIB;
+	m->selection->stuck.largest_why = ELIGIBILITY_ELIGIBLE;
 }
 
 static void test_where_memory_is(void **state)
@@ -235,16 +235,16 @@ static void test_where_memory_is(void **state)
 
 static void test_pressure_of_a_limited_cgroup_is_logged_with_its_name(void **state)
 {
-	struct stall_verdict *v = &test.m->sampler.stalls.walk.verdict;
+	struct stall_verdict *v = &test.m->sampler->stalls.walk.verdict;
 
-	test.m->sampler.stalls.policy = &test.policy;
+	test.m->sampler->stalls.policy = &test.policy;
 	strcpy(v->limited, "/tenant");
 	v->limited_share.full = 8540;
 	v->unexplained.full = 120;
 	say(REPORT_EXPLAINED);
 	check_said("not killing for policy now: cgroup /tenant is at its own limit and stalled "
 		   "85.4% of the time, all others at most 1.2%.\n");
-	assert_true(test.m->sampler.stalls.reported);
+	assert_true(test.m->sampler->stalls.reported);
 }
 
 int main(void)

@@ -7,10 +7,10 @@
 
 #include "daemon/log/log.h"
 #include "daemon/log/message-ids.h"
-#include "daemon/manager.h"
 #include "daemon/record/report.h"
 #include "lib/history/event.h"
 #include "tests/fail-malloc.h"
+#include "tests/manager-parts.h"
 #include "tests/report-fixture.h"
 
 /* clang-format off */
@@ -24,25 +24,25 @@ static void test_warnings_are_logged_once(void **state)
 {
 	struct manager *m = test.m;
 
-	m->reporter.warned = false;
+	m->reporter->warned = false;
 	test.judgement.policy = &test.policy;
-	report(&m->reporter, REPORT_NOTHING, &test.judgement, REGIME_CALM, NOW);
+	report(m->reporter, REPORT_NOTHING, &test.judgement, REGIME_CALM, NOW);
 	check_said(
 		"Watching: 25.0% of 8.0 GiB available, no swap, stalled 0.0% of the last second.\n");
 	check_said("Memory is getting short: 25.0% of 8.0 GiB available, no swap (policy now).\n");
 	say(REPORT_NOTHING);
 	assert_string_equal(test.said, "");
 
-	m->regime.state = REGIME_CALM;
+	m->regime->state = REGIME_CALM;
 	test.judgement.policy = NULL;
-	report(&m->reporter, REPORT_NOTHING, &test.judgement, REGIME_WATCH, NOW);
+	report(m->reporter, REPORT_NOTHING, &test.judgement, REGIME_WATCH, NOW);
 	check_said("Calm again: ");
-	assert_false(m->reporter.warned);
+	assert_false(m->reporter->warned);
 
-	m->regime.state = REGIME_WATCH;
+	m->regime->state = REGIME_WATCH;
 	test.judgement.policy = &test.policy;
 	test.said[0] = '\0';
-	report(&m->reporter, REPORT_SIGNALLED, &test.judgement, REGIME_WATCH, NOW);
+	report(m->reporter, REPORT_SIGNALLED, &test.judgement, REGIME_WATCH, NOW);
 	check_said("Killing leak");
 	check_not_said("Memory is getting short");
 }
@@ -65,10 +65,10 @@ static void test_failures_are_logged_once_in_a_while(void **state)
 		"Cannot read memory or processes: Input/output error; trying again.\n";
 
 	for (usec_t second = 0; second < 10; second++)
-		report_sample_failed(&test.m->reporter, -EIO, NOW + second * USEC_PER_SEC);
+		report_sample_failed(test.m->reporter, -EIO, NOW + second * USEC_PER_SEC);
 	assert_string_equal(test.said, line);
 	test.said[0] = '\0';
-	report_sample_failed(&test.m->reporter, -EIO, NOW + 10 * USEC_PER_SEC);
+	report_sample_failed(test.m->reporter, -EIO, NOW + 10 * USEC_PER_SEC);
 	assert_string_equal(test.said, line);
 }
 
@@ -106,7 +106,7 @@ static bool entry_has(const char *field)
 
 static void test_an_entry_has_its_fields(void **state)
 {
-	struct decision *d = &test.m->in_flight.decision;
+	struct decision *d = &test.m->in_flight->decision;
 
 	log_set_target(LOG_TARGET_JOURNAL);
 	strcpy(d->cgroup, "/system.slice/db.service");
@@ -181,7 +181,7 @@ struct lack {
 
 LACK(nothing_lacks)
 {
-	m->sampler.domain.has_psi = true;
+	m->sampler->domain.has_psi = true;
 	a->self_test_reaped = true;
 }
 LACK(no_psi)
@@ -246,17 +246,17 @@ LACK(no_fifo)
 LACK(ledger_is_taken)
 {
 	nothing_lacks(a, m);
-	m->in_flight.ledger_error = -EBUSY;
+	m->in_flight->ledger_error = -EBUSY;
 }
 LACK(ledger_on_disk)
 {
 	nothing_lacks(a, m);
-	m->in_flight.ledger_error = -ENOTSUP;
+	m->in_flight->ledger_error = -ENOTSUP;
 }
 LACK(unreadable)
 {
 	nothing_lacks(a, m);
-	m->sampler.census.n_unreadable = 3;
+	m->sampler->census.n_unreadable = 3;
 }
 LACK(no_signal)
 {
@@ -266,7 +266,7 @@ LACK(no_signal)
 LACK(no_signal_in_a_dry_run)
 {
 	no_signal(a, m);
-	m->config.policies.dry_run = true;
+	m->config->policies.dry_run = true;
 }
 LACK(no_thaw)
 {
@@ -280,26 +280,26 @@ LACK(child_is_stuck)
 }
 LACK(no_reap)
 {
-	m->sampler.domain.has_psi = true;
+	m->sampler->domain.has_psi = true;
 }
 LACK(doubtful)
 {
 	nothing_lacks(a, m);
-	m->sampler.domain.reading.doubts = MEMORY_DOUBT_SWAP | MEMORY_DOUBT_EVENTS;
+	m->sampler->domain.reading.doubts = MEMORY_DOUBT_SWAP | MEMORY_DOUBT_EVENTS;
 }
 LACK(scoped)
 {
 	static char subtree[] = "/tenant";
 
 	nothing_lacks(a, m);
-	m->config.policies.subtree = subtree;
+	m->config->policies.subtree = subtree;
 }
 LACK(swap_on_zram)
 {
 	nothing_lacks(a, m);
-	m->sampler.domain.reading.swap_total = GIB;
-	m->sampler.domain.reading.counters.zram_disksize = GIB;
-	m->sampler.domain.reading.counters.arc_size = GIB;
+	m->sampler->domain.reading.swap_total = GIB;
+	m->sampler->domain.reading.counters.zram_disksize = GIB;
+	m->sampler->domain.reading.counters.arc_size = GIB;
 }
 
 static void test_lacks_are_logged_and_kept(void **state)
@@ -360,12 +360,12 @@ static void test_lacks_are_logged_and_kept(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(lacks); i++) {
 		teardown(state);
 		assert_int_equal(setup(state), 0);
-		lacks[i].apply(&test.m->probed, test.m);
-		report_start(&test.m->reporter, test.m->tick.history_store);
+		lacks[i].apply(test.m->probed, test.m);
+		report_start(test.m->reporter, test.m->tick->history_store);
 		check_said(lacks[i].says);
 		if (lacks[i].says_not)
 			check_not_said(lacks[i].says_not);
-		assert_int_equal(test.m->probed.n_missing_privileges, lacks[i].n_limits);
+		assert_int_equal(test.m->probed->n_missing_privileges, lacks[i].n_limits);
 	}
 }
 
@@ -373,17 +373,17 @@ static void test_doubts_are_logged_once_each(void **state)
 {
 	struct manager *m = test.m;
 
-	m->sampler.domain.reading.doubts = MEMORY_DOUBT_SWAP;
-	report_doubts(&m->reporter);
-	report_doubts(&m->reporter);
-	m->sampler.domain.reading.doubts = MEMORY_DOUBT_SWAP | MEMORY_DOUBT_AVAILABLE;
-	report_doubts(&m->reporter);
-	m->sampler.domain.reading.doubts = 0;
-	report_doubts(&m->reporter);
-	assert_int_equal(m->probed.n_missing_privileges, 2);
-	assert_string_equal(m->probed.missing_privileges[0],
+	m->sampler->domain.reading.doubts = MEMORY_DOUBT_SWAP;
+	report_doubts(m->reporter);
+	report_doubts(m->reporter);
+	m->sampler->domain.reading.doubts = MEMORY_DOUBT_SWAP | MEMORY_DOUBT_AVAILABLE;
+	report_doubts(m->reporter);
+	m->sampler->domain.reading.doubts = 0;
+	report_doubts(m->reporter);
+	assert_int_equal(m->probed->n_missing_privileges, 2);
+	assert_string_equal(m->probed->missing_privileges[0],
 			    memory_doubt_to_string(MEMORY_DOUBT_SWAP));
-	assert_string_equal(m->probed.missing_privileges[1],
+	assert_string_equal(m->probed->missing_privileges[1],
 			    memory_doubt_to_string(MEMORY_DOUBT_AVAILABLE));
 }
 
@@ -397,13 +397,13 @@ static void test_a_lack_that_there_is_no_memory_for(void **state)
 		skip();
 #if FAIL_MALLOC_WORKS
 	for (unsigned n = 0; n < 2; n++) {
-		m->sampler.domain.reading.doubts = 1U << n;
+		m->sampler->domain.reading.doubts = 1U << n;
 		n_mallocs_allowed = n;
 		fail_malloc = true;
-		report_doubts(&m->reporter);
+		report_doubts(m->reporter);
 		fail_malloc = false;
 		check_said(memory_doubt_to_string((enum memory_doubt)(1U << n)));
-		assert_int_equal(m->probed.n_missing_privileges, 0);
+		assert_int_equal(m->probed->n_missing_privileges, 0);
 	}
 #endif
 }

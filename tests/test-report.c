@@ -126,25 +126,25 @@ CHANGE(sharers_gone)
 }
 CHANGE(not_boosted)
 {
-	m->in_flight.victim.step_result[KILL_STEP_BOOST] = -EPERM;
+	m->in_flight->victim.step_result[KILL_STEP_BOOST] = -EPERM;
 }
 CHANGE(one_level)
 {
-	m->in_flight.victim.thawed.n_levels = 1;
+	m->in_flight->victim.thawed.n_levels = 1;
 }
 CHANGE(two_levels_for_good)
 {
-	m->in_flight.victim.thawed.n_levels = 2;
-	m->in_flight.victim.thawed.order.for_good = true;
+	m->in_flight->victim.thawed.n_levels = 2;
+	m->in_flight->victim.thawed.order.for_good = true;
 }
 CHANGE(taken_out)
 {
-	m->in_flight.victim.thawed.n_levels = 1;
-	m->in_flight.victim.thawed.order.victim_only = true;
+	m->in_flight->victim.thawed.n_levels = 1;
+	m->in_flight->victim.thawed.order.victim_only = true;
 }
 CHANGE(nothing_taken_out)
 {
-	m->in_flight.victim.thawed.order.victim_only = true;
+	m->in_flight->victim.thawed.order.victim_only = true;
 }
 CHANGE(without_sigterm)
 {
@@ -152,13 +152,13 @@ CHANGE(without_sigterm)
 }
 CHANGE(not_in_ledger)
 {
-	m->in_flight.victim.thawed.n_levels = 1;
-	m->in_flight.victim.thawed.ledger_error = -ENOSPC;
+	m->in_flight->victim.thawed.n_levels = 1;
+	m->in_flight->victim.thawed.ledger_error = -ENOSPC;
 }
 CHANGE(some_spared)
 {
 	of_group(d, m);
-	m->in_flight.victim.group.n_spared = 2;
+	m->in_flight->victim.group.n_spared = 2;
 }
 CHANGE(unit_not_told)
 {
@@ -251,8 +251,8 @@ static void test_what_failed_besides_a_kill(void **state)
 	};
 
 	check_changes(REPORT_SIGNALLED, changes, ARRAY_SIZE(changes));
-	test.m->in_flight.decision.dry_run = true; /* no step was taken */
-	not_boosted(&test.m->in_flight.decision, test.m);
+	test.m->in_flight->decision.dry_run = true; /* no step was taken */
+	not_boosted(&test.m->in_flight->decision, test.m);
 	say(REPORT_DRY_RUN);
 	check_not_said("boost");
 }

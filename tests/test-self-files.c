@@ -13,7 +13,7 @@
 
 #include "daemon/base/self.h"
 #include "daemon/log/log.h"
-#include "daemon/manager.h"
+#include "tests/manager-parts.h"
 #include "tests/remove-entry.h"
 
 /* clang-format off */
@@ -82,18 +82,17 @@ static int setup(void **state)
 
 	memset(&test, 0, sizeof(test));
 	strcpy(test.path, "/tmp/test-self-files-XXXXXX");
-	test.m = malloc(sizeof(*test.m));
+	test.m = manager_alloc();
 	if (!test.m || !mkdtemp(test.path))
 		return -1;
-	manager_init(test.m);
 	snprintf(path, sizeof(path), "%s/self", test.path);
 	if (mkdir(path, 0755) < 0)
 		return -1;
 	snprintf(path, sizeof(path), "%s/service", test.path);
 	if (mkdir(path, 0755) < 0)
 		return -1;
-	test.m->machine.proc_fd = open(test.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	test.m->machine.cgroups.v2_fd = test.m->machine.proc_fd;
+	test.m->machine->proc_fd = open(test.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	test.m->machine->cgroups.v2_fd = test.m->machine->proc_fd;
 	test.cgroup = "/service";
 	log_set_target(LOG_TARGET_NULL);
 	return 0;
@@ -101,7 +100,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	close(test.m->machine.proc_fd);
+	close(test.m->machine->proc_fd);
 	free(test.m);
 	log_set_target(LOG_TARGET_AUTO);
 	return nftw(test.path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
@@ -138,27 +137,27 @@ static void test_data_is_limited_below_the_cgroups_limit(void **state)
 		/* Higher than what it is anyway. */
 		{ "/service", "18446744073709551615\n", NULL, true, false },
 	};
-	int v2_fd = test.m->machine.cgroups.v2_fd;
+	int v2_fd = test.m->machine->cgroups.v2_fd;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		test.limit.rlim_cur = 4 * GIB;
 		test.cgroup = cases[i].cgroup;
-		test.m->machine.cgroups.v2_fd = cases[i].has_v2 ? v2_fd : -EBADF;
+		test.m->machine->cgroups.v2_fd = cases[i].has_v2 ? v2_fd : -EBADF;
 		write_file("service/memory.max", cases[i].max);
 		write_statm(100 * MIB, 300 * MIB);
 		if (cases[i].statm)
 			write_file("self/statm", cases[i].statm);
-		self_limit(&test.m->machine);
+		self_limit(test.m->machine);
 		assert_int_equal(test.limit.rlim_cur,
 				 cases[i].is_limited ? (896 - 100 + 300) * MIB : 4 * GIB);
 	}
 	write_file("self/statm", NULL);
-	self_limit(&test.m->machine); /* not known: none */
+	self_limit(test.m->machine); /* not known: none */
 }
 
 static bool is_too_large(struct manager *m, usec_t now)
 {
-	return self_is_too_large(&m->self, &m->machine, &m->regime, m->sampler.census.n_processes,
+	return self_is_too_large(m->self, m->machine, m->regime, m->sampler->census.n_processes,
 				 now);
 }
 
@@ -169,7 +168,7 @@ static void test_it_is_too_large_by_its_own_statm(void **state)
 	struct manager *m = test.m;
 	uint64_t allowance;
 
-	m->sampler.census.n_processes = 1000;
+	m->sampler->census.n_processes = 1000;
 	allowance = self_allowance(1000);
 	write_statm(allowance, 0);
 	assert_false(is_too_large(m, NOW));
@@ -178,10 +177,10 @@ static void test_it_is_too_large_by_its_own_statm(void **state)
 	assert_true(is_too_large(m, NOW + 10 * USEC_PER_SEC));
 
 	/* Not while there is work to do; and by the most processes that there were. */
-	m->regime.state = REGIME_KILLING;
+	m->regime->state = REGIME_KILLING;
 	assert_false(is_too_large(m, NOW + 20 * USEC_PER_SEC));
-	m->regime.state = REGIME_CALM;
-	m->sampler.census.n_processes = 10;
+	m->regime->state = REGIME_CALM;
+	m->sampler->census.n_processes = 10;
 	write_statm(allowance, 0);
 	assert_false(is_too_large(m, NOW + 30 * USEC_PER_SEC));
 	/* What cannot be read is no reason to exit. */

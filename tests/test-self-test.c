@@ -17,9 +17,9 @@
 #include <unistd.h>
 
 #include "daemon/kill/self-test.h"
-#include "daemon/manager.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/io.h"
+#include "tests/manager-parts.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -30,7 +30,7 @@
 /* clang-format on */
 
 static struct {
-	struct manager manager;
+	struct manager *manager;
 	int trap_fd; /* a cgroup of ours in the v1 freezer, or -EBADF */
 	char trap_name[64];
 	pid_t child;
@@ -51,15 +51,15 @@ static int trap_child(int pidfd, int signal)
 
 	(void)pidfd;
 	(void)signal;
-	snprintf(pid, sizeof(pid), "%d", test.manager.probed.self_test_pid);
+	snprintf(pid, sizeof(pid), "%d", test.manager->probed->self_test_pid);
 	for (int v1 = 0; v1 < 2; v1++) {
 		_cleanup_close_ int fd = -EBADF;
 		char path[64];
 
 		snprintf(path, sizeof(path), "reckond-self-test-%d", getpid());
-		fd = v1 ? openat(test.manager.machine.cgroups.v1_freezer_fd, path,
+		fd = v1 ? openat(test.manager->machine->cgroups.v1_freezer_fd, path,
 				 O_PATH | O_CLOEXEC)
-			: openat(test.manager.machine.cgroups.v2_fd, path, O_PATH | O_CLOEXEC);
+			: openat(test.manager->machine->cgroups.v2_fd, path, O_PATH | O_CLOEXEC);
 		if (fd >= 0)
 			(void)io_write_at(fd, v1 ? "freezer.state" : "cgroup.freeze",
 					  v1 ? "THAWED" : "0");
@@ -73,50 +73,52 @@ static const struct self_test *self_test(void)
 {
 	static struct self_test self_test;
 
-	self_test = manager_self_test(&test.manager);
+	self_test = manager_self_test(test.manager);
 	return &self_test;
 }
 
 static int setup(void **state)
 {
 	static char subtree[] = "/";
-	struct manager *m = &test.manager;
+	struct manager *m = manager_alloc();
 
 	(void)state;
-	manager_init(m);
-	m->machine.kill_ops = &kill_ops_system;
-	m->config.policies.subtree = subtree;
-	m->machine.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	assert_int_equal(cgroup_fs_open(m->machine.proc_fd, &m->machine.cgroups), 0);
-	assert_int_equal(
-		kill_reapers_new(&kill_ops_system, 1, &m->in_flight.reapers, &m->probed.fifo_error),
-		0);
+	if (!m)
+		return -1;
+	test.manager = m;
+	m->machine->kill_ops = &kill_ops_system;
+	m->config->policies.subtree = subtree;
+	m->machine->proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(cgroup_fs_open(m->machine->proc_fd, &m->machine->cgroups), 0);
+	assert_int_equal(kill_reapers_new(&kill_ops_system, 1, &m->in_flight->reapers,
+					  &m->probed->fifo_error),
+			 0);
 	snprintf(test.trap_name, sizeof(test.trap_name), "test-self-test-%d", getpid());
 	test.trap_fd = -EBADF;
-	if (m->machine.cgroups.v1_freezer_fd >= 0 &&
-	    mkdirat(m->machine.cgroups.v1_freezer_fd, test.trap_name, 0755) == 0)
-		test.trap_fd = openat(m->machine.cgroups.v1_freezer_fd, test.trap_name,
+	if (m->machine->cgroups.v1_freezer_fd >= 0 &&
+	    mkdirat(m->machine->cgroups.v1_freezer_fd, test.trap_name, 0755) == 0)
+		test.trap_fd = openat(m->machine->cgroups.v1_freezer_fd, test.trap_name,
 				      O_PATH | O_DIRECTORY | O_CLOEXEC);
 	assert_int_equal(self_test_begin(self_test()), 0);
-	test.child = m->probed.self_test_pid;
+	test.child = m->probed->self_test_pid;
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	struct manager *m = &test.manager;
+	struct manager *m = test.manager;
 
 	(void)state;
 	if (test.trap_fd >= 0) {
 		(void)io_write_at(test.trap_fd, "freezer.state", "THAWED");
 		self_test_end(self_test());
 		close(test.trap_fd);
-		(void)unlinkat(m->machine.cgroups.v1_freezer_fd, test.trap_name, AT_REMOVEDIR);
+		(void)unlinkat(m->machine->cgroups.v1_freezer_fd, test.trap_name, AT_REMOVEDIR);
 	}
 	self_test_end(self_test());
-	kill_reapers_free(m->in_flight.reapers);
-	cgroup_fs_done(&m->machine.cgroups);
-	close(m->machine.proc_fd);
+	kill_reapers_free(m->in_flight->reapers);
+	cgroup_fs_done(&m->machine->cgroups);
+	close(m->machine->proc_fd);
 	return 0;
 }
 
@@ -128,8 +130,8 @@ static void assert_nothing_is_left(void)
 
 	snprintf(name, sizeof(name), "reckond-self-test-%d", getpid());
 	for (int v1 = 0; v1 < 2; v1++) {
-		int fd = v1 ? test.manager.machine.cgroups.v1_freezer_fd
-			    : test.manager.machine.cgroups.v2_fd;
+		int fd = v1 ? test.manager->machine->cgroups.v1_freezer_fd
+			    : test.manager->machine->cgroups.v2_fd;
 
 		/* (Where we are not in the root, it is made elsewhere.) */
 		assert_true(fd < 0 || fstatat(fd, name, &st, 0) < 0);
@@ -142,8 +144,8 @@ static void test_it_kills_its_child(void **state)
 {
 	(void)state;
 	assert_int_equal(self_test_run(self_test()), 0);
-	assert_false(test.manager.probed.self_test_stuck);
-	assert_int_equal(test.manager.probed.self_test_pid, 0);
+	assert_false(test.manager->probed->self_test_stuck);
+	assert_int_equal(test.manager->probed->self_test_pid, 0);
 	assert_nothing_is_left();
 }
 
@@ -154,9 +156,9 @@ static void test_it_finishes_though_the_signal_is_lost(void **state)
 	(void)state;
 	ops = kill_ops_system;
 	ops.pidfd_send_signal = signal_nothing;
-	test.manager.machine.kill_ops = &ops;
+	test.manager->machine->kill_ops = &ops;
 	assert_int_equal(self_test_run(self_test()), 0);
-	assert_false(test.manager.probed.self_test_stuck);
+	assert_false(test.manager->probed->self_test_stuck);
 	assert_nothing_is_left();
 }
 
@@ -172,9 +174,9 @@ static void test_it_finishes_though_its_child_cannot_exit(void **state)
 	ops = kill_ops_system;
 	ops.pidfd_send_signal = trap_child;
 	ops.thaw = NULL;
-	test.manager.machine.kill_ops = &ops;
+	test.manager->machine->kill_ops = &ops;
 	assert_int_equal(self_test_run(self_test()), 0);
-	assert_true(test.manager.probed.self_test_stuck);
+	assert_true(test.manager->probed->self_test_stuck);
 	assert_int_equal(kill(test.child, 0), 0);
 	/* and it is killed later, when that is possible */
 	assert_int_equal(io_write_at(test.trap_fd, "freezer.state", "THAWED"), 0);
@@ -195,7 +197,7 @@ static void test_it_is_not_begun(void **state)
 /* What a daemon that was killed has left: its cgroup, and a frozen process that has its SIGKILL. */
 static void test_leftovers_are_removed(void **state)
 {
-	int mount_fd = test.manager.machine.cgroups.v1_freezer_fd;
+	int mount_fd = test.manager->machine->cgroups.v1_freezer_fd;
 	_cleanup_close_ int other_fd = -EBADF, left_fd = -EBADF;
 	char pid_text[16], own_path[CGROUP_PATH_MAX];
 	struct stat st;
@@ -203,8 +205,8 @@ static void test_leftovers_are_removed(void **state)
 
 	(void)state;
 	if (test.trap_fd < 0 ||
-	    cgroup_of_process_v1_freezer(&test.manager.machine.cgroups,
-					 test.manager.machine.proc_fd, getpid(), own_path,
+	    cgroup_of_process_v1_freezer(&test.manager->machine->cgroups,
+					 test.manager->machine->proc_fd, getpid(), own_path,
 					 sizeof(own_path)) != 0 ||
 	    strcmp(own_path, "/") != 0) {
 		print_message("skipped: no freezer of version 1 here, or not in its root\n");
@@ -246,13 +248,13 @@ static void test_leftovers_are_removed(void **state)
 /* The cgroup that this process is in, in the hierarchy; -1: there is none. */
 static int open_own_cgroup(bool v1)
 {
-	const struct cgroup_fs *fs = &test.manager.machine.cgroups;
+	const struct cgroup_fs *fs = &test.manager->machine->cgroups;
 	int mount_fd = v1 ? fs->v1_freezer_fd : fs->v2_fd;
 	char path[CGROUP_PATH_MAX];
 
-	if (mount_fd < 0 || (v1 ? cgroup_of_process_v1_freezer(fs, test.manager.machine.proc_fd,
+	if (mount_fd < 0 || (v1 ? cgroup_of_process_v1_freezer(fs, test.manager->machine->proc_fd,
 							       getpid(), path, sizeof(path))
-				: cgroup_of_process(fs, test.manager.machine.proc_fd, getpid(),
+				: cgroup_of_process(fs, test.manager->machine->proc_fd, getpid(),
 						    path, sizeof(path))) != 0)
 		return -1;
 	return cgroup_open(mount_fd, path);
@@ -354,10 +356,10 @@ static void test_another_daemon_leaves_it_alone(void **state)
 	n_in_use = n_frozen = 0;
 	ops = kill_ops_system;
 	ops.pidfd_send_signal = start_another;
-	test.manager.machine.kill_ops = &ops;
+	test.manager->machine->kill_ops = &ops;
 	move_self(true);
 	assert_int_equal(self_test_run(self_test()), 0);
-	assert_false(test.manager.probed.self_test_stuck);
+	assert_false(test.manager->probed->self_test_stuck);
 	move_self(false); /* nothing is left in there */
 	assert_nothing_is_left();
 	if (n_in_use == 0) {

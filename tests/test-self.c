@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "daemon/base/self.h"
-#include "daemon/manager.h"
 #include "lib/base/sanitizer.h"
+#include "tests/manager-parts.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -51,43 +51,45 @@ static void test_limits(void **state)
 
 static bool is_too_large(struct manager *m, usec_t now)
 {
-	return self_is_too_large(&m->self, &m->machine, &m->regime, m->sampler.census.n_processes,
+	return self_is_too_large(m->self, m->machine, m->regime, m->sampler->census.n_processes,
 				 now);
 }
 
 /* By what this process itself has. */
 static void test_it_is_seen_to_be_too_large(void **state)
 {
-	struct manager m = { .machine.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC) };
+	struct manager *m = manager_alloc();
 	usec_t now = 100 * USEC_PER_SEC;
 	size_t size = self_allowance(0) + 16 * MIB;
 	char *ballast;
 
 	(void)state;
-	assert_false(is_too_large(&m, now));
+	assert_non_null(m);
+	m->machine->proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_false(is_too_large(m, now));
 	ballast = malloc(size);
 	assert_non_null(ballast);
 	memset(ballast, 1, size);
 	/* not so soon, and not while a kill is in progress */
-	assert_false(is_too_large(&m, now + USEC_PER_SEC));
-	m.regime.state = REGIME_KILLING;
-	assert_false(is_too_large(&m, now + 20 * USEC_PER_SEC));
-	m.regime.state = REGIME_WATCH;
-	assert_true(is_too_large(&m, now + 20 * USEC_PER_SEC));
+	assert_false(is_too_large(m, now + USEC_PER_SEC));
+	m->regime->state = REGIME_KILLING;
+	assert_false(is_too_large(m, now + 20 * USEC_PER_SEC));
+	m->regime->state = REGIME_WATCH;
+	assert_true(is_too_large(m, now + 20 * USEC_PER_SEC));
 	if (HAS_THREAD_SANITIZER) /* the shadow is a multiple */
 		skip();
 	/* there are, or were, as many processes as explain it */
-	m.sampler.census.n_processes = 128 * 1024;
-	assert_false(is_too_large(&m, now + 40 * USEC_PER_SEC));
-	m.sampler.census.n_processes = 10;
-	assert_false(is_too_large(&m, now + 60 * USEC_PER_SEC));
+	m->sampler->census.n_processes = 128 * 1024;
+	assert_false(is_too_large(m, now + 40 * USEC_PER_SEC));
+	m->sampler->census.n_processes = 10;
+	assert_false(is_too_large(m, now + 60 * USEC_PER_SEC));
 	/* or a configuration that is so large */
-	m.self.n_processes = 0;
-	assert_true(is_too_large(&m, now + 80 * USEC_PER_SEC));
-	m.self.config_bytes = size / 2;
-	assert_false(is_too_large(&m, now + 100 * USEC_PER_SEC));
+	m->self->n_processes = 0;
+	assert_true(is_too_large(m, now + 80 * USEC_PER_SEC));
+	m->self->config_bytes = size / 2;
+	assert_false(is_too_large(m, now + 100 * USEC_PER_SEC));
 	free(ballast);
-	close(m.machine.proc_fd);
+	close(m->machine->proc_fd);
 }
 
 static uint64_t resident(void)

@@ -9,8 +9,8 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/log/log.h"
-#include "daemon/manager.h"
 #include "daemon/watch/stalls.h"
+#include "tests/manager-parts.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -71,15 +71,14 @@ void __wrap_stall_clear(struct stall *stall)
 static int setup(void **state)
 {
 	memset(&test, 0, sizeof(test));
-	test.m = malloc(sizeof(*test.m));
+	test.m = manager_alloc();
 	if (!test.m)
 		return -1;
-	manager_init(test.m);
 	test.now = START;
 	test.policy.pressure_full = 1000;
-	test.m->regime.state = REGIME_WATCH;
-	test.m->machine.cgroups.v2_has_memory = true;
-	test.m->sampler.domain.has_psi = true;
+	test.m->regime->state = REGIME_WATCH;
+	test.m->machine->cgroups.v2_has_memory = true;
+	test.m->sampler->domain.has_psi = true;
 	log_set_target(LOG_TARGET_NULL);
 	return 0;
 }
@@ -93,7 +92,7 @@ static int teardown(void **state)
 
 static enum stalls_answer ask(void)
 {
-	return stalls_ask(&test.m->sampler, &test.policy, test.now);
+	return stalls_ask(test.m->sampler, &test.policy, test.now);
 }
 
 /* The machine stalled for all of the last second. */
@@ -101,20 +100,20 @@ static void stall_machine(void)
 {
 	struct psi_reading reading = { .some.total = 1, .full.total = 1 };
 
-	psi_history_reset(&test.m->sampler.domain.psi);
-	psi_history_add(&test.m->sampler.domain.psi, test.now - USEC_PER_SEC, &reading);
+	psi_history_reset(&test.m->sampler->domain.psi);
+	psi_history_add(&test.m->sampler->domain.psi, test.now - USEC_PER_SEC, &reading);
 	reading.some.total += USEC_PER_SEC;
-	psi_history_add(&test.m->sampler.domain.psi, test.now, &reading);
+	psi_history_add(&test.m->sampler->domain.psi, test.now, &reading);
 }
 
 static void test_all_counts_where_cgroups_cannot_tell(void **state)
 {
-	test.m->machine.cgroups.v2_has_memory = false;
+	test.m->machine->cgroups.v2_has_memory = false;
 	assert_int_equal(ask(), STALLS_COUNT);
 	stall_machine();
-	stalls_sample(&test.m->sampler, test.now);
+	stalls_sample(test.m->sampler, test.now);
 	assert_int_equal(test.n_walks, 0);
-	assert_int_equal(stalls_next(&test.m->sampler), USEC_INFINITY);
+	assert_int_equal(stalls_next(test.m->sampler), USEC_INFINITY);
 }
 
 static void test_a_verdict_that_is_fresh_answers(void **state)
@@ -123,8 +122,8 @@ static void test_a_verdict_that_is_fresh_answers(void **state)
 	test.has_limited = true;
 	assert_int_equal(ask(), STALLS_EXPLAINED);
 	assert_int_equal(test.n_walks, 1);
-	assert_true(test.m->sampler.stalls.explained);
-	assert_int_equal(test.m->sampler.stalls.n_ignored, 1);
+	assert_true(test.m->sampler->stalls.explained);
+	assert_int_equal(test.m->sampler->stalls.n_ignored, 1);
 	test.now += USEC_PER_SEC / 2;
 	assert_int_equal(ask(), STALLS_EXPLAINED); /* by the same */
 	assert_int_equal(test.n_walks, 1);
@@ -133,20 +132,20 @@ static void test_a_verdict_that_is_fresh_answers(void **state)
 	test.has_limited = false;
 	assert_int_equal(ask(), STALLS_COUNT);
 	assert_int_equal(test.n_walks, 2);
-	assert_false(test.m->sampler.stalls.explained);
-	assert_int_equal(test.m->sampler.stalls.n_ignored, 2);
+	assert_false(test.m->sampler->stalls.explained);
+	assert_int_equal(test.m->sampler->stalls.n_ignored, 2);
 }
 
 /* A walk takes its time; a policy waits for it, but not for ever. */
 static void test_a_verdict_is_waited_for(void **state)
 {
 	assert_int_equal(ask(), STALLS_UNKNOWN);
-	assert_true(stalls_next(&test.m->sampler) < 10 * USEC_PER_MSEC);
+	assert_true(stalls_next(test.m->sampler) < 10 * USEC_PER_MSEC);
 	test.now += USEC_PER_SEC;
 	assert_int_equal(ask(), STALLS_UNKNOWN);
 	test.now += USEC_PER_SEC / 2;
 	assert_int_equal(ask(), STALLS_COUNT);
-	assert_false(test.m->sampler.stalls.explained);
+	assert_false(test.m->sampler->stalls.explained);
 	/* The next question waits anew; then it is over. */
 	test.now += 4 * USEC_PER_MSEC;
 	assert_int_equal(ask(), STALLS_UNKNOWN);
@@ -154,14 +153,14 @@ static void test_a_verdict_is_waited_for(void **state)
 	test.has_limited = true;
 	test.now += 4 * USEC_PER_MSEC;
 	assert_int_equal(ask(), STALLS_EXPLAINED);
-	assert_int_equal(stalls_next(&test.m->sampler), USEC_INFINITY);
+	assert_int_equal(stalls_next(test.m->sampler), USEC_INFINITY);
 }
 
 static void test_two_walks_are_not_close_to_each_other(void **state)
 {
 	test.result = 1;
 	(void)ask();
-	test.m->sampler.stalls.walk.verdict.at = 0;
+	test.m->sampler->stalls.walk.verdict.at = 0;
 	test.now += STALL_WINDOW_USEC - 1;
 	assert_int_equal(ask(), STALLS_UNKNOWN);
 	assert_int_equal(test.n_walks, 1);
@@ -176,58 +175,58 @@ static void test_walks_that_fail(void **state)
 {
 	test.result = -EMFILE;
 	assert_int_equal(ask(), STALLS_UNKNOWN);
-	assert_false(test.m->sampler.stalls.unusable);
+	assert_false(test.m->sampler->stalls.unusable);
 	test.now += STALL_WINDOW_USEC;
 	test.result = -EOPNOTSUPP;
 	assert_int_equal(ask(), STALLS_COUNT);
-	assert_true(test.m->sampler.stalls.unusable);
+	assert_true(test.m->sampler->stalls.unusable);
 	assert_int_equal(test.n_walks, 2);
 	test.now += 10 * USEC_PER_SEC;
 	assert_int_equal(ask(), STALLS_COUNT);
 	stall_machine();
-	stalls_sample(&test.m->sampler, test.now);
+	stalls_sample(test.m->sampler, test.now);
 	assert_int_equal(test.n_walks, 2);
 }
 
 static void test_walks_are_kept_up_while_there_is_pressure(void **state)
 {
-	struct stalls *s = &test.m->sampler.stalls;
+	struct stalls *s = &test.m->sampler->stalls;
 
 	test.result = 1;
-	stalls_sample(&test.m->sampler, test.now); /* none yet */
+	stalls_sample(test.m->sampler, test.now); /* none yet */
 	assert_int_equal(test.n_walks, 0);
 	stall_machine();
-	stalls_sample(&test.m->sampler, test.now);
+	stalls_sample(test.m->sampler, test.now);
 	assert_int_equal(test.n_walks, 1);
-	stalls_sample(&test.m->sampler, test.now); /* not due */
+	stalls_sample(test.m->sampler, test.now); /* not due */
 	assert_int_equal(test.n_walks, 1);
 	test.now += stall_period(&s->walk);
-	psi_history_reset(&test.m->sampler.domain.psi); /* held for a while */
-	stalls_sample(&test.m->sampler, test.now);
+	psi_history_reset(&test.m->sampler->domain.psi); /* held for a while */
+	stalls_sample(test.m->sampler, test.now);
 	assert_int_equal(test.n_walks, 2);
 	s->walk.n_levels = 1; /* under way: each sample continues it */
-	stalls_sample(&test.m->sampler, test.now);
+	stalls_sample(test.m->sampler, test.now);
 	assert_int_equal(test.n_walks, 3);
 
-	test.m->regime.state = REGIME_KILLING;
+	test.m->regime->state = REGIME_KILLING;
 	test.now += stall_period(&s->walk);
-	stalls_sample(&test.m->sampler, test.now);
+	stalls_sample(test.m->sampler, test.now);
 	assert_int_equal(test.n_walks, 3);
-	test.m->regime.state = REGIME_WATCH;
+	test.m->regime->state = REGIME_WATCH;
 
 	s->explained = s->reported = true;
 	s->asked_at = 1;
 	test.now += 20 * USEC_PER_SEC;
-	stalls_sample(&test.m->sampler, test.now);
+	stalls_sample(test.m->sampler, test.now);
 	assert_int_equal(test.n_clears, 1);
 	assert_false(s->explained || s->reported);
-	assert_int_equal(stalls_next(&test.m->sampler), USEC_INFINITY);
-	stalls_sample(&test.m->sampler, test.now);
+	assert_int_equal(stalls_next(test.m->sampler), USEC_INFINITY);
+	stalls_sample(test.m->sampler, test.now);
 	assert_int_equal(test.n_clears, 1);
 	/* Without PSI there is nothing that begins it. */
-	test.m->sampler.domain.has_psi = false;
+	test.m->sampler->domain.has_psi = false;
 	stall_machine();
-	stalls_sample(&test.m->sampler, test.now);
+	stalls_sample(test.m->sampler, test.now);
 	assert_int_equal(test.n_walks, 3);
 }
 

@@ -39,11 +39,11 @@ static void test_a_holder_is_taken_if_it_still_is_one(void **state)
 		{ 7, STARTED, 64 * MIB, SEC, 0, ELIGIBILITY_PROTECTED, false },
 	};
 	struct manager *m = test.m;
-	struct stuck *s = &m->selection.stuck;
+	struct stuck *s = &m->selection->stuck;
 
 	add(7, "renamed", MIB); /* since */
 	s->surveyed_from = NOW - SEC;
-	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached =
+	m->sampler->domain.reading.counters.shmem = m->sampler->domain.reading.counters.cached =
 		3 * GIB;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		s->has_survey = true;
@@ -58,16 +58,16 @@ static void test_a_holder_is_taken_if_it_still_is_one(void **state)
 							   .start_ticks = cases[i].started } };
 		test.reread_result = cases[i].reread;
 		test.exclusion = cases[i].exclusion;
-		m->selection.choice.n_ranked = 0;
-		stuck_take_holder(&m->selection, &test.m->in_flight.decision, &reader, NOW);
-		assert_int_equal(m->selection.choice.n_ranked, cases[i].is_taken);
+		m->selection->choice.n_ranked = 0;
+		stuck_take_holder(m->selection, &test.m->in_flight->decision, &reader, NOW);
+		assert_int_equal(m->selection->choice.n_ranked, cases[i].is_taken);
 		if (cases[i].is_taken) {
-			assert_int_equal(m->selection.choice.ranked[0].process->pid, 7);
-			assert_int_equal(m->selection.choice.ranked[0].held, 3 * GIB);
-			m->selection.choice.n_ranked = 0;
-			stuck_take_holder(&m->selection, &test.m->in_flight.decision, &reader,
+			assert_int_equal(m->selection->choice.ranked[0].process->pid, 7);
+			assert_int_equal(m->selection->choice.ranked[0].held, 3 * GIB);
+			m->selection->choice.n_ranked = 0;
+			stuck_take_holder(m->selection, &test.m->in_flight->decision, &reader,
 					  NOW); /* once by each survey */
-			assert_int_equal(m->selection.choice.n_ranked, 0);
+			assert_int_equal(m->selection->choice.n_ranked, 0);
 		}
 	}
 }
@@ -76,12 +76,12 @@ static void test_a_holder_is_taken_if_it_still_is_one(void **state)
 static void test_a_holder_is_taken_after_one_that_is_protected(void **state)
 {
 	struct manager *m = test.m;
-	struct stuck *s = &m->selection.stuck;
+	struct stuck *s = &m->selection->stuck;
 
 	add(6, "vault", MIB);
 	add(7, "holder", MIB);
 	test.protected_pid = 6;
-	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached =
+	m->sampler->domain.reading.counters.shmem = m->sampler->domain.reading.counters.cached =
 		5 * GIB;
 	s->has_survey = true;
 	s->surveyed_at = NOW - SEC;
@@ -92,27 +92,27 @@ static void test_a_holder_is_taken_after_one_that_is_protected(void **state)
 					       { 9, "gone", 5 * GIB / 2, .start_ticks = STARTED },
 					       { 7, "holder", 2 * GIB, .start_ticks = STARTED },
 				       } };
-	stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW);
-	assert_int_equal(m->selection.choice.n_ranked, 1);
-	assert_int_equal(m->selection.choice.ranked[0].process->pid, 7);
-	assert_int_equal(m->selection.choice.ranked[0].held, 2 * GIB);
-	m->selection.choice.n_ranked = 0;
+	stuck_take_holder(m->selection, &m->in_flight->decision, &reader, NOW);
+	assert_int_equal(m->selection->choice.n_ranked, 1);
+	assert_int_equal(m->selection->choice.ranked[0].process->pid, 7);
+	assert_int_equal(m->selection->choice.ranked[0].held, 2 * GIB);
+	m->selection->choice.n_ranked = 0;
 	s->nominated_at = 0;
 	s->holder_minimum = 2 * GIB + 1;
-	stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW);
-	assert_int_equal(m->selection.choice.n_ranked, 0);
+	stuck_take_holder(m->selection, &m->in_flight->decision, &reader, NOW);
+	assert_int_equal(m->selection->choice.n_ranked, 0);
 
 	/* Others have filled memory: it would have to be as large as any victim. */
 	s->nominated_at = 0;
 	s->minimum = 10 * GIB;
 	s->holder_minimum = GIB;
 	s->held_growth = 20 * GIB;
-	stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW);
-	assert_int_equal(m->selection.choice.n_ranked, 0);
+	stuck_take_holder(m->selection, &m->in_flight->decision, &reader, NOW);
+	assert_int_equal(m->selection->choice.n_ranked, 0);
 	s->nominated_at = 0;
 	s->held_growth = 15 * GIB;
-	stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW);
-	assert_int_equal(m->selection.choice.n_ranked, 1);
+	stuck_take_holder(m->selection, &m->in_flight->decision, &reader, NOW);
+	assert_int_equal(m->selection->choice.n_ranked, 1);
 }
 
 /* A process that forks and exits all the time. */
@@ -140,13 +140,13 @@ static void test_the_successor_of_a_holder_is_taken(void **state)
 	struct census_process *found[2] = { add(8, "", MIB), add(9, "", MIB) };
 	struct census_process *mapper = add(10, "mapper", MIB);
 	struct manager *m = test.m;
-	struct stuck *s = &m->selection.stuck;
+	struct stuck *s = &m->selection->stuck;
 
 	s->holder_minimum = GIB;
 	s->has_survey = true;
 	s->surveyed_from = s->surveyed_at = NOW - SEC;
 	s->surveyed = (struct where_survey){ .unmapped = { { 7, "holder", 3 * GIB, .uid = 5 } } };
-	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached =
+	m->sampler->domain.reading.counters.shmem = m->sampler->domain.reading.counters.cached =
 		3 * GIB;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		print_message("%s\n", cases[i].label);
@@ -158,11 +158,11 @@ static void test_the_successor_of_a_holder_is_taken(void **state)
 		}
 		test.protected_pid = cases[i].protected_pid;
 		s->nominated_at = 0;
-		m->selection.choice.n_ranked = 0;
-		stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW);
-		assert_int_equal(m->selection.choice.n_ranked, cases[i].held > 0);
+		m->selection->choice.n_ranked = 0;
+		stuck_take_holder(m->selection, &m->in_flight->decision, &reader, NOW);
+		assert_int_equal(m->selection->choice.n_ranked, cases[i].held > 0);
 		if (cases[i].held > 0)
-			assert_int_equal(m->selection.choice.ranked[0].held, cases[i].held * GIB);
+			assert_int_equal(m->selection->choice.ranked[0].held, cases[i].held * GIB);
 	}
 }
 
@@ -170,28 +170,28 @@ static void test_the_successor_of_a_holder_is_taken(void **state)
 static void test_a_survey_is_looked_at_four_times(void **state)
 {
 	struct manager *m = test.m;
-	struct stuck *s = &m->selection.stuck;
+	struct stuck *s = &m->selection->stuck;
 
 	s->holder_minimum = GIB;
 	test.survey = (struct where_survey){ .unmapped = { { 7, "holder", 3 * GIB, .uid = 5 } } };
-	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached =
+	m->sampler->domain.reading.counters.shmem = m->sampler->domain.reading.counters.cached =
 		3 * GIB;
 	for (unsigned n_late = 1; n_late < 6; n_late++) {
 		struct census_process *found;
 
 		s->is_waiting = test.is_finished = true;
 		for (unsigned i = 0; i < n_late; i++) {
-			m->selection.choice.n_ranked = 0;
-			stuck_take_holder(&m->selection, &m->in_flight.decision, &reader,
+			m->selection->choice.n_ranked = 0;
+			stuck_take_holder(m->selection, &m->in_flight->decision, &reader,
 					  NOW + n_late * SEC);
-			assert_int_equal(m->selection.choice.n_ranked, 0);
+			assert_int_equal(m->selection->choice.n_ranked, 0);
 		}
 		found = add((pid_t)(100 + n_late), "holder", MIB);
 		found->uid = 5;
 		found->start_ticks = UINT64_MAX / 2;
-		stuck_take_holder(&m->selection, &m->in_flight.decision, &reader,
+		stuck_take_holder(m->selection, &m->in_flight->decision, &reader,
 				  NOW + n_late * SEC);
-		assert_int_equal(m->selection.choice.n_ranked, n_late < 4);
+		assert_int_equal(m->selection->choice.n_ranked, n_late < 4);
 		found->is_gone = true;
 	}
 }
@@ -214,12 +214,12 @@ static void test_a_holder_is_taken_with_children_younger_than_the_survey(void **
 		{ "it is protected", young, 8, 9, false, false, false },
 	};
 	struct manager *m = test.m;
-	struct stuck *s = &m->selection.stuck;
+	struct stuck *s = &m->selection->stuck;
 	struct census_process *holder = add(7, "holder", MIB), *child = add(8, "child", MIB);
 
 	holder->code_pages = 9;
 	child->ppid = 7;
-	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached =
+	m->sampler->domain.reading.counters.shmem = m->sampler->domain.reading.counters.cached =
 		3 * GIB;
 	s->holder_minimum = GIB;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -234,11 +234,11 @@ static void test_a_holder_is_taken_with_children_younger_than_the_survey(void **
 								     .start_ticks = STARTED } } };
 		s->surveyed.unmapped[0].n_others = cases[i].is_listed;
 		s->surveyed.unmapped[0].others[0] = 8;
-		m->selection.choice.n_ranked = 0;
-		stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW);
-		assert_int_equal(m->selection.choice.n_ranked, cases[i].is_taken);
+		m->selection->choice.n_ranked = 0;
+		stuck_take_holder(m->selection, &m->in_flight->decision, &reader, NOW);
+		assert_int_equal(m->selection->choice.n_ranked, cases[i].is_taken);
 		if (cases[i].is_taken) {
-			assert_int_equal(m->selection.choice.ranked[0].held, 3 * GIB);
+			assert_int_equal(m->selection->choice.ranked[0].held, 3 * GIB);
 			assert_int_equal(s->n_together, cases[i].is_together);
 			assert_true(!cases[i].is_together || s->together[0] == 8);
 		}
@@ -264,10 +264,10 @@ static void test_a_holder_is_taken_with_its_relatives(void **state)
 		{ "the child is protected", 8, 9, 7, false },
 	};
 	struct manager *m = test.m;
-	struct stuck *s = &m->selection.stuck;
+	struct stuck *s = &m->selection->stuck;
 	struct census_process *holder = add(7, "holder", MIB), *other = add(8, "child", MIB);
 
-	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached =
+	m->sampler->domain.reading.counters.shmem = m->sampler->domain.reading.counters.cached =
 		3 * GIB;
 	holder->code_pages = 9;
 	s->holder_minimum = GIB;
@@ -290,13 +290,13 @@ static void test_a_holder_is_taken_with_its_relatives(void **state)
 							     .n_others = 1,
 							     .start_ticks = STARTED,
 						     } } };
-		m->selection.choice.n_ranked = s->n_together = 0;
-		stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW);
-		assert_int_equal(m->selection.choice.n_ranked, cases[i].is_taken);
+		m->selection->choice.n_ranked = s->n_together = 0;
+		stuck_take_holder(m->selection, &m->in_flight->decision, &reader, NOW);
+		assert_int_equal(m->selection->choice.n_ranked, cases[i].is_taken);
 		assert_int_equal(s->n_together, cases[i].is_taken);
 		if (!cases[i].is_taken)
 			continue;
-		assert_int_equal(m->selection.choice.ranked[0].held, 2 * GIB);
+		assert_int_equal(m->selection->choice.ranked[0].held, 2 * GIB);
 		assert_int_equal(s->together[0], 8);
 	}
 }
@@ -319,11 +319,11 @@ static void test_what_others_have_sent_is_the_last_resort(void **state)
 		{ "that user has started it", 400, 6, 6, 300, 7 },
 	};
 	struct manager *m = test.m;
-	struct stuck *s = &m->selection.stuck;
+	struct stuck *s = &m->selection->stuck;
 	struct census_process *holder = add(7, "holder", 0), *other = add(8, "other", MIB);
 	struct census_process *parent = add(5, "parent", MIB);
 
-	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached =
+	m->sampler->domain.reading.counters.shmem = m->sampler->domain.reading.counters.cached =
 		400 * MIB;
 	holder->ppid = 5;
 	holder->uid = 9;
@@ -332,8 +332,8 @@ static void test_what_others_have_sent_is_the_last_resort(void **state)
 		print_message("%s\n", cases[i].label);
 		parent->uid = cases[i].parent;
 		other->memory.anon = cases[i].best * MIB;
-		victim_take(other, 0, &m->selection.choice);
-		m->selection.choice.n_ranked = cases[i].best > 0;
+		victim_take(other, 0, &m->selection->choice);
+		m->selection->choice.n_ranked = cases[i].best > 0;
 		s->has_survey = true;
 		s->surveyed_at = NOW - SEC;
 		s->nominated_at = 0;
@@ -345,9 +345,9 @@ static void test_what_others_have_sent_is_the_last_resort(void **state)
 							     .foreign = cases[i].foreign * MIB,
 							     .creator = cases[i].creator,
 						     } };
-		stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW);
-		assert_int_equal(m->selection.choice.n_ranked, cases[i].taken != 0);
-		assert_int_equal(m->selection.choice.ranked[0].process->pid, cases[i].taken);
+		stuck_take_holder(m->selection, &m->in_flight->decision, &reader, NOW);
+		assert_int_equal(m->selection->choice.n_ranked, cases[i].taken != 0);
+		assert_int_equal(m->selection->choice.ranked[0].process->pid, cases[i].taken);
 	}
 }
 
@@ -373,7 +373,7 @@ static void test_a_holder_is_taken_if_it_is_larger_than_the_chosen(void **state)
 		{ "many small ones were chosen", 200, 400, 0, 500, 100, true, true, 1, 8, 0 },
 	};
 	struct manager *m = test.m;
-	struct stuck *s = &m->selection.stuck;
+	struct stuck *s = &m->selection->stuck;
 	struct census_process *holder = add(7, "holder", 0), *other = add(8, "other", MIB);
 
 	s->holder_minimum = 64 * MIB;
@@ -389,15 +389,15 @@ static void test_a_holder_is_taken_if_it_is_larger_than_the_chosen(void **state)
 		};
 
 		print_message("%s\n", cases[i].label);
-		m->sampler.domain.reading.counters.shmem =
-			m->sampler.domain.reading.counters.cached = cases[i].shmem * MIB;
-		census_forget_shares(&m->sampler.census);
-		census_set_memory(&m->sampler.census, holder, &own, GIB, NOW);
+		m->sampler->domain.reading.counters.shmem =
+			m->sampler->domain.reading.counters.cached = cases[i].shmem * MIB;
+		census_forget_shares(&m->sampler->census);
+		census_set_memory(&m->sampler->census, holder, &own, GIB, NOW);
 		holder->weight = cases[i].weight;
 		other->memory.anon = cases[i].best * MIB;
-		victim_take(other, 0, &m->selection.choice);
-		m->selection.choice.as_one = cases[i].as_cgroup ? VICTIM_AS_CGROUP : VICTIM_ALONE;
-		m->selection.choice.n_respawned = 2;
+		victim_take(other, 0, &m->selection->choice);
+		m->selection->choice.as_one = cases[i].as_cgroup ? VICTIM_AS_CGROUP : VICTIM_ALONE;
+		m->selection->choice.n_respawned = 2;
 		s->has_survey = true;
 		s->surveyed_at = NOW - SEC;
 		s->nominated_at = 0;
@@ -407,10 +407,10 @@ static void test_a_holder_is_taken_if_it_is_larger_than_the_chosen(void **state)
 		else
 			s->surveyed.memfds = held;
 		test.n_rereads = 0;
-		stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW);
-		assert_int_equal(m->selection.choice.ranked[0].process->pid, cases[i].taken);
+		stuck_take_holder(m->selection, &m->in_flight->decision, &reader, NOW);
+		assert_int_equal(m->selection->choice.ranked[0].process->pid, cases[i].taken);
 		/* It was the other one that was started again. */
-		assert_int_equal(m->selection.choice.n_respawned, cases[i].taken == 7 ? 0 : 2);
+		assert_int_equal(m->selection->choice.n_respawned, cases[i].taken == 7 ? 0 : 2);
 		/* What cannot be larger by what is known is not read. */
 		assert_int_equal(test.n_rereads, cases[i].n_rereads);
 		/* What was not used is there for the next choice. */
@@ -437,12 +437,12 @@ static void test_reads_for_holders_are_bounded(void **state)
 {
 	const struct victim_reader reads = { .reread = reader.reread, .precise = read_precisely };
 	struct manager *m = test.m;
-	struct stuck *s = &m->selection.stuck;
+	struct stuck *s = &m->selection->stuck;
 	struct census_process *other = add(8, "other", 500 * MIB);
 
 	add(7, "holder", 200 * MIB);
 	s->holder_minimum = 64 * MIB;
-	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached =
+	m->sampler->domain.reading.counters.shmem = m->sampler->domain.reading.counters.cached =
 		500 * MIB;
 	for (unsigned i = 0; i < 4; i++) {
 		unsigned n_reads = i == 0 ? VICTIM_MAX_READS : VICTIM_MAX_READS - 1;
@@ -453,8 +453,8 @@ static void test_reads_for_holders_are_bounded(void **state)
 		shows_share = i != 3;
 		n_precise = 0;
 		s->nominated_at = 0;
-		victim_take(other, 0, &m->selection.choice);
-		m->selection.choice.n_reads = n_reads;
+		victim_take(other, 0, &m->selection->choice);
+		m->selection->choice.n_reads = n_reads;
 		s->has_survey = true;
 		s->surveyed_at = NOW - SEC;
 		s->surveyed = (struct where_survey){
@@ -463,10 +463,10 @@ static void test_reads_for_holders_are_bounded(void **state)
 					 .bytes = 400 * MIB,
 					 .start_ticks = STARTED },
 		};
-		stuck_take_holder(&m->selection, &m->in_flight.decision, &reads, NOW);
+		stuck_take_holder(m->selection, &m->in_flight->decision, &reads, NOW);
 		assert_int_equal(n_precise, may_read);
-		assert_int_equal(m->selection.choice.n_reads, VICTIM_MAX_READS);
-		assert_int_equal(m->selection.choice.ranked[0].process->pid, i == 1 ? 7 : 8);
+		assert_int_equal(m->selection->choice.n_reads, VICTIM_MAX_READS);
+		assert_int_equal(m->selection->choice.ranked[0].process->pid, i == 1 ? 7 : 8);
 	}
 }
 

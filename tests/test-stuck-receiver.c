@@ -16,13 +16,13 @@
 /* A survey that is over at that time, and was asked for then. */
 static void survey_at(struct manager *m, usec_t now)
 {
-	struct stuck *s = &m->selection.stuck;
+	struct stuck *s = &m->selection->stuck;
 
 	s->is_waiting = test.is_finished = true;
 	s->asked_at = s->began_at = now;
 	s->nominated_at = 0;
-	m->selection.choice.n_ranked = 0;
-	stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, now);
+	m->selection->choice.n_ranked = 0;
+	stuck_take_holder(m->selection, &m->in_flight->decision, &reader, now);
 }
 
 static void set_receivers(uint64_t tmpfs, pid_t pid, unsigned n)
@@ -74,7 +74,7 @@ static void test_a_receiver_is_the_last_resort(void **state)
 		{ "none", 3, 0, 1, 1000, 1000, 0, 0, 0 },
 	};
 	struct manager *m = test.m;
-	struct stuck *s = &m->selection.stuck;
+	struct stuck *s = &m->selection->stuck;
 	struct census_process *receiver = add_receiver(7), *other = add_receiver(8);
 
 	receiver->session = 7;
@@ -84,8 +84,8 @@ static void test_a_receiver_is_the_last_resort(void **state)
 		usec_t now = NOW + i * 100 * SEC;
 
 		print_message("%s\n", cases[i].label);
-		m->sampler.domain.reading.counters.shmem =
-			m->sampler.domain.reading.counters.cached = cases[i].shmem * GIB;
+		m->sampler->domain.reading.counters.shmem =
+			m->sampler->domain.reading.counters.cached = cases[i].shmem * GIB;
 		receiver->uid = cases[i].uid;
 		other->ppid = cases[i].ppid;
 		test.protected_pid = cases[i].protected_pid;
@@ -97,13 +97,13 @@ static void test_a_receiver_is_the_last_resort(void **state)
 		test.survey.has_more_receivers = cases[i].has_more;
 		test.survey.has_other_holders = cases[i].has_other_holders;
 		survey_at(m, now);
-		assert_int_equal(m->selection.choice.n_ranked, 0);
+		assert_int_equal(m->selection->choice.n_ranked, 0);
 		survey_at(m, now + cases[i].after * USEC_PER_MSEC);
-		assert_int_equal(m->selection.choice.n_ranked, cases[i].is_taken);
+		assert_int_equal(m->selection->choice.n_ranked, cases[i].is_taken);
 		if (!cases[i].is_taken)
 			continue;
-		assert_int_equal(m->selection.choice.ranked[0].process->pid, 7);
-		assert_int_equal(m->selection.choice.ranked[0].held, 3 * GIB);
+		assert_int_equal(m->selection->choice.ranked[0].process->pid, 7);
+		assert_int_equal(m->selection->choice.ranked[0].held, 3 * GIB);
 		assert_int_equal(s->n_together, cases[i].n_receivers - 1);
 	}
 }
@@ -115,15 +115,15 @@ static void test_another_receiver_begins_anew(void **state)
 
 	add_receiver(7);
 	add_receiver(8);
-	m->selection.stuck.minimum = GIB;
-	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached =
+	m->selection->stuck.minimum = GIB;
+	m->sampler->domain.reading.counters.shmem = m->sampler->domain.reading.counters.cached =
 		3 * GIB;
 	for (unsigned i = 0; i < 8; i++) {
 		set_receivers(0, 7, i % 4 < 3 ? 1 : 0);
 		if (i % 2 == 1)
 			test.survey.receivers[0].start_ticks++; /* of the same pid */
 		survey_at(m, NOW + i * SEC);
-		assert_int_equal(m->selection.choice.n_ranked, 0);
+		assert_int_equal(m->selection->choice.n_ranked, 0);
 	}
 }
 
@@ -131,47 +131,47 @@ static void test_another_receiver_begins_anew(void **state)
 static void test_no_receiver_is_killed_after_one_in_vain(void **state)
 {
 	struct manager *m = test.m;
-	struct decision *last = &m->in_flight.decision;
+	struct decision *last = &m->in_flight->decision;
 
 	add_receiver(7);
-	m->selection.stuck.minimum = GIB;
-	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached =
+	m->selection->stuck.minimum = GIB;
+	m->sampler->domain.reading.counters.shmem = m->sampler->domain.reading.counters.cached =
 		3 * GIB;
 	set_receivers(0, 7, 1);
 	survey_at(m, NOW);
 	survey_at(m, NOW + SEC);
-	assert_int_equal(m->selection.choice.n_ranked, 1);
+	assert_int_equal(m->selection->choice.n_ranked, 1);
 	last->held = last->memory.shmem = 3 * GIB;
 	last->freed = GIB / 2;
 	survey_at(m, NOW + 30 * SEC);
-	assert_int_equal(m->selection.choice.n_ranked, 0);
+	assert_int_equal(m->selection->choice.n_ranked, 0);
 	last->freed = GIB;
 	survey_at(m, NOW + 31 * SEC);
-	assert_int_equal(m->selection.choice.n_ranked, 1);
+	assert_int_equal(m->selection->choice.n_ranked, 1);
 	last->freed = 0;
 	survey_at(m, NOW + 60 * SEC);
-	assert_int_equal(m->selection.choice.n_ranked, 0);
+	assert_int_equal(m->selection->choice.n_ranked, 0);
 	survey_at(m, NOW + 700 * SEC);
-	assert_int_equal(m->selection.choice.n_ranked, 1);
+	assert_int_equal(m->selection->choice.n_ranked, 1);
 }
 
 static void test_what_was_chosen_is_killed_first(void **state)
 {
 	struct manager *m = test.m;
-	struct stuck *s = &m->selection.stuck;
+	struct stuck *s = &m->selection->stuck;
 	struct census_process *other = add(9, "other", 64 * MIB);
 
 	add_receiver(7);
 	s->minimum = MIB;
-	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached =
+	m->sampler->domain.reading.counters.shmem = m->sampler->domain.reading.counters.cached =
 		3 * GIB;
 	set_receivers(0, 7, 1);
 	survey_at(m, NOW);
 	s->is_waiting = test.is_finished = true;
 	s->asked_at = s->began_at = NOW + SEC;
-	victim_take(other, 0, &m->selection.choice);
-	stuck_take_holder(&m->selection, &m->in_flight.decision, &reader, NOW + SEC);
-	assert_int_equal(m->selection.choice.ranked[0].process->pid, 9);
+	victim_take(other, 0, &m->selection->choice);
+	stuck_take_holder(m->selection, &m->in_flight->decision, &reader, NOW + SEC);
+	assert_int_equal(m->selection->choice.ranked[0].process->pid, 9);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -39,7 +39,7 @@ static void test_what_is_known_when_it_begins(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct stuck *s = &test.m->selection.stuck;
+		struct stuck *s = &test.m->selection->stuck;
 		usec_t reported_at = rows[i].reported_at == 0 ? 0 : NOW - rows[i].reported_at;
 
 		print_message("%s\n", rows[i].label);
@@ -51,7 +51,7 @@ static void test_what_is_known_when_it_begins(void **state)
 		s->is_waiting = rows[i].is_waiting;
 		s->is_new = false;
 		s->asked_at = NOW - 4 * SEC;
-		stuck_enter(&test.m->selection, NOW);
+		stuck_enter(test.m->selection, NOW);
 		assert_int_equal(s->since, rows[i].since == 0 ? NOW : NOW - rows[i].since);
 		assert_int_equal(s->chosen_at, NOW);
 		assert_int_equal(s->has_survey, rows[i].keeps_survey);
@@ -78,15 +78,15 @@ static void test_when_it_is_chosen_again(void **state)
 		{ "it has", SEC, SEC - 1, 0, 1, true },
 		{ "it has just been chosen", SEC, 1, 0, 1, false },
 	};
-	struct stuck *s = &test.m->selection.stuck;
+	struct stuck *s = &test.m->selection->stuck;
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		print_message("%s\n", rows[i].label);
 		s->since = rows[i].since == 0 ? 0 : NOW - rows[i].since;
 		s->chosen_at = NOW - rows[i].chosen;
 		s->minimum = rows[i].minimum * MIB;
-		s->available_then = test.m->sampler.domain.reading.available + rows[i].fall * MIB;
-		assert_int_equal(stuck_is_to_choose(&test.m->selection, NOW), rows[i].expected);
+		s->available_then = test.m->sampler->domain.reading.available + rows[i].fall * MIB;
+		assert_int_equal(stuck_is_to_choose(test.m->selection, NOW), rows[i].expected);
 	}
 }
 
@@ -106,33 +106,32 @@ static void test_when_a_victim_has_to_free_more(void **state)
 		{ "of several", 3, VICTIM_ALONE, 63, true },
 		{ "with others", 1, VICTIM_AS_SIBLINGS, 63, false },
 	};
-	struct victim_result *choice = &test.m->selection.choice;
+	struct victim_result *choice = &test.m->selection->choice;
 
-	test.m->config.policies.min_victim =
+	test.m->config->policies.min_victim =
 		(struct policy_threshold){ .set = true, .is_size = true, .bytes = 64 * MIB };
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		print_message("%s\n", rows[i].label);
 		choice->n_ranked = rows[i].n_ranked;
 		choice->as_one = rows[i].as_one;
 		choice->ranked[0].memory = (struct proc_memory){ .anon = rows[i].bytes * MIB };
-		assert_int_equal(stuck_has_more(&test.m->selection, &test.policy),
-				 rows[i].expected);
+		assert_int_equal(stuck_has_more(test.m->selection, &test.policy), rows[i].expected);
 	}
 }
 
 static void test_the_largest_process_is_told(void **state)
 {
-	struct stuck *s = &test.m->selection.stuck;
+	struct stuck *s = &test.m->selection->stuck;
 	char text[128];
 
 	add(7, "small", MIB);
 	add(8, "large", 3 * GIB);
 	add(9, "medium", 2 * GIB);
 	test.exclusion = ELIGIBILITY_PROTECTED;
-	stuck_enter(&test.m->selection, NOW);
-	assert_false(stuck_has_report(&test.m->selection, NOW));
+	stuck_enter(test.m->selection, NOW);
+	assert_false(stuck_has_report(test.m->selection, NOW));
 	test.is_finished = true;
-	assert_true(stuck_has_report(&test.m->selection, NOW + SEC));
+	assert_true(stuck_has_report(test.m->selection, NOW + SEC));
 	assert_int_equal(s->largest_pid, 8);
 	assert_int_equal(s->largest_bytes, 3 * GIB);
 	assert_int_equal(s->largest_why, ELIGIBILITY_PROTECTED);
@@ -145,7 +144,7 @@ static void test_the_largest_process_is_told(void **state)
 
 static void test_a_survey_of_mappings_is_taken_once(void **state)
 {
-	struct selection *sel = &test.m->selection;
+	struct selection *sel = test.m->selection;
 	struct stuck *s = &sel->stuck;
 
 	fill_tmpfs();
@@ -167,15 +166,15 @@ static void test_a_survey_of_mappings_is_taken_once(void **state)
 
 static void test_without_a_thread_for_mappings(void **state)
 {
-	struct stuck *s = &test.m->selection.stuck;
+	struct stuck *s = &test.m->selection->stuck;
 
 	fill_tmpfs();
 	s->deep = NULL;
-	stuck_watch(&test.m->selection, NOW);
+	stuck_watch(test.m->selection, NOW);
 	assert_int_equal(test.n_asked, 1);
 	assert_false(s->is_deep);
 	test.is_finished = true;
-	stuck_watch(&test.m->selection, NOW + SEC);
+	stuck_watch(test.m->selection, NOW + SEC);
 	assert_true(s->has_survey);
 }
 
@@ -205,7 +204,7 @@ static void test_when_it_is_surveyed_again(void **state)
 		print_message("%s\n", rows[i].label);
 		teardown(state);
 		assert_int_equal(setup(state), 0);
-		s = &test.m->selection.stuck;
+		s = &test.m->selection->stuck;
 		s->since = NOW - 30 * SEC;
 		s->asked_at = rows[i].asked == 0 ? 0 : NOW - rows[i].asked;
 		s->is_waiting = rows[i].is_waiting;
@@ -213,7 +212,7 @@ static void test_when_it_is_surveyed_again(void **state)
 		s->surveyed_at = NOW - 5 * SEC;
 		s->is_new = rows[i].is_new;
 		s->reported_at = rows[i].is_reported ? NOW - 5 * SEC : 0;
-		assert_int_equal(stuck_has_report(&test.m->selection, NOW), rows[i].reports);
+		assert_int_equal(stuck_has_report(test.m->selection, NOW), rows[i].reports);
 		assert_int_equal(test.n_asked, rows[i].asks);
 		assert_int_equal(s->reported_at, rows[i].reports ? NOW : s->reported_at);
 		assert_int_equal(s->n_reports, rows[i].reports);
@@ -224,19 +223,19 @@ static void test_when_it_is_surveyed_again(void **state)
 /* What is new is new at the next sample. */
 static void test_it_is_reported_later(void **state)
 {
-	struct stuck *s = &test.m->selection.stuck;
+	struct stuck *s = &test.m->selection->stuck;
 
-	stuck_enter(&test.m->selection, NOW);
-	stuck_report_later(&test.m->selection, NOW);
+	stuck_enter(test.m->selection, NOW);
+	stuck_report_later(test.m->selection, NOW);
 	assert_false(s->is_new);
 	test.is_finished = true;
 	for (unsigned i = 1; i <= 2; i++) {
-		stuck_report_later(&test.m->selection, NOW + i * SEC);
+		stuck_report_later(test.m->selection, NOW + i * SEC);
 		assert_true(s->is_new);
 	}
 	assert_int_equal(s->n_reports, 0);
-	assert_true(stuck_has_report(&test.m->selection, NOW + 3 * SEC));
-	stuck_leave(&test.m->selection);
+	assert_true(stuck_has_report(test.m->selection, NOW + 3 * SEC));
+	stuck_leave(test.m->selection);
 	assert_int_equal(s->since, 0);
 }
 

@@ -23,19 +23,20 @@ static void test_a_survey_where_a_part_may_be_held(void **state)
 {
 	struct manager *m = test.m;
 
-	m->sampler.domain.reading.available = 6 * GIB;
-	m->sampler.domain.reading.counters.anon = 2 * GIB;
-	m->sampler.domain.reading.counters.free = 6 * GIB;
-	unowned_note_calm(&m->selection, NOW - 400 * SEC);
-	m->sampler.domain.reading.available = m->sampler.domain.reading.counters.free = GIB;
-	m->sampler.domain.reading.counters.anon = 6 * GIB + 10 * MIB;
-	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached =
+	m->sampler->domain.reading.available = 6 * GIB;
+	m->sampler->domain.reading.counters.anon = 2 * GIB;
+	m->sampler->domain.reading.counters.free = 6 * GIB;
+	unowned_note_calm(m->selection, NOW - 400 * SEC);
+	m->sampler->domain.reading.available = m->sampler->domain.reading.counters.free = GIB;
+	m->sampler->domain.reading.counters.anon = 6 * GIB + 10 * MIB;
+	m->sampler->domain.reading.counters.shmem = m->sampler->domain.reading.counters.cached =
 		990 * MIB;
-	stuck_watch(&m->selection, NOW);
+	stuck_watch(m->selection, NOW);
 	assert_int_equal(test.n_asked, 0);
-	m->sampler.domain.reading.counters.anon = 6 * GIB;
-	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached = GIB;
-	stuck_watch(&m->selection, NOW + SEC);
+	m->sampler->domain.reading.counters.anon = 6 * GIB;
+	m->sampler->domain.reading.counters.shmem = m->sampler->domain.reading.counters.cached =
+		GIB;
+	stuck_watch(m->selection, NOW + SEC);
 	assert_int_equal(test.n_asked, 1);
 }
 
@@ -56,12 +57,12 @@ static void test_a_holder_is_taken_after_a_kill_in_vain(void **state)
 		{ "it was freed", 3000, 100, false, 8 },
 	};
 	struct manager *m = test.m;
-	struct stuck *s = &m->selection.stuck;
+	struct stuck *s = &m->selection->stuck;
 	struct census_process *other;
 
 	add(7, "holder", MIB);
 	other = add(8, "other", MIB);
-	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached =
+	m->sampler->domain.reading.counters.shmem = m->sampler->domain.reading.counters.cached =
 		3 * GIB;
 	test.survey.unmapped[0] = (struct where_holder){
 		.pid = 7, .comm = "holder", .bytes = 3 * GIB, .start_ticks = STARTED
@@ -70,30 +71,30 @@ static void test_a_holder_is_taken_after_a_kill_in_vain(void **state)
 		usec_t now = NOW + i * 10 * SEC;
 
 		print_message("%s\n", cases[i].label);
-		m->in_flight.decision.memory.shmem = 3 * GIB;
-		m->in_flight.decision.outcome = KILL_PROGRESS_GONE;
-		m->in_flight.decision.finished_at = now;
-		m->in_flight.decision.freed = cases[i].freed * MIB;
+		m->in_flight->decision.memory.shmem = 3 * GIB;
+		m->in_flight->decision.outcome = KILL_PROGRESS_GONE;
+		m->in_flight->decision.finished_at = now;
+		m->in_flight->decision.freed = cases[i].freed * MIB;
 		test.n_asked = 0;
 		assert_int_equal(
-			stuck_waits_for_holder(&m->selection, &test.m->in_flight.decision, now),
+			stuck_waits_for_holder(m->selection, &test.m->in_flight->decision, now),
 			cases[i].waits);
 		assert_int_equal(test.n_asked, cases[i].waits);
-		assert_int_equal(stuck_waits_for_holder(&m->selection, &test.m->in_flight.decision,
+		assert_int_equal(stuck_waits_for_holder(m->selection, &test.m->in_flight->decision,
 							now + SEC / 10),
 				 cases[i].waits);
 		assert_int_equal(test.n_asked, cases[i].waits);
 		test.is_finished = true;
-		assert_false(stuck_waits_for_holder(&m->selection, &test.m->in_flight.decision,
+		assert_false(stuck_waits_for_holder(m->selection, &test.m->in_flight->decision,
 						    now + SEC / 5));
 		other->memory.anon = cases[i].best * MIB;
-		victim_take(other, 0, &m->selection.choice);
-		m->selection.choice.as_one = cases[i].as_one;
+		victim_take(other, 0, &m->selection->choice);
+		m->selection->choice.as_one = cases[i].as_one;
 		s->missing = 0;
-		stuck_take_holder(&m->selection, &test.m->in_flight.decision, &reader,
+		stuck_take_holder(m->selection, &test.m->in_flight->decision, &reader,
 				  now + SEC / 5);
 		assert_int_equal(s->missing, cases[i].taken == 7 ? 3 * GIB : 0);
-		assert_int_equal(m->selection.choice.ranked[0].process->pid, cases[i].taken);
+		assert_int_equal(m->selection->choice.ranked[0].process->pid, cases[i].taken);
 		s->has_survey = false;
 	}
 }
@@ -116,13 +117,13 @@ static void test_a_kill_in_vain_beside_others(void **state)
 		{ "beside more of others", { 4000, 3500, 3200 }, { 4000, 3500, 3200 }, true },
 		{ "and it was freed", { 4000, 3500, 3200 }, { 4000, 500, 3200 }, false },
 	};
-	struct decision *last = &test.m->in_flight.decision;
+	struct decision *last = &test.m->in_flight->decision;
 
 	last->memory.shmem = 3000 * MIB;
 	last->outcome = KILL_PROGRESS_GONE;
 	last->freed = 3000 * MIB; /* by others */
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct memory_counters *now = &test.m->sampler.domain.reading.counters;
+		struct memory_counters *now = &test.m->sampler->domain.reading.counters;
 
 		print_message("%s\n", cases[i].label);
 		last->finished_at = NOW + i * 100 * SEC;
@@ -138,15 +139,13 @@ static void test_a_kill_in_vain_beside_others(void **state)
 			.swap_total = 8 * GIB,
 			.swap_free = 8 * GIB - cases[i].now.swap * MIB,
 		};
-		assert_int_equal(
-			stuck_waits_for_holder(&test.m->selection, last, last->finished_at),
-			cases[i].waits);
+		assert_int_equal(stuck_waits_for_holder(test.m->selection, last, last->finished_at),
+				 cases[i].waits);
 		/* One that was asked for is waited for, also if the last one is of this moment. */
-		test.m->selection.stuck.has_survey = true;
-		test.m->selection.stuck.surveyed_at = last->finished_at;
-		assert_int_equal(
-			stuck_waits_for_holder(&test.m->selection, last, last->finished_at),
-			cases[i].waits);
+		test.m->selection->stuck.has_survey = true;
+		test.m->selection->stuck.surveyed_at = last->finished_at;
+		assert_int_equal(stuck_waits_for_holder(test.m->selection, last, last->finished_at),
+				 cases[i].waits);
 	}
 }
 
@@ -173,7 +172,7 @@ static void test_what_a_survey_is_made_for(void **state)
 		print_message("%s\n", rows[i].label);
 		teardown(state);
 		assert_int_equal(setup(state), 0);
-		r = &test.m->sampler.domain.reading;
+		r = &test.m->sampler->domain.reading;
 		for (unsigned now = 0; now < 2; now++) {
 			uint64_t used = now ? rows[i].swap * MIB : 0;
 
@@ -183,136 +182,136 @@ static void test_what_a_survey_is_made_for(void **state)
 			r->counters.shmem = r->counters.cached = now ? rows[i].shmem * MIB : 0;
 			r->counters.anon = r->total - r->available - r->counters.cached;
 			if (!now)
-				unowned_note_calm(&test.m->selection, NOW - 400 * SEC);
+				unowned_note_calm(test.m->selection, NOW - 400 * SEC);
 		}
-		stuck_watch(&test.m->selection, NOW);
+		stuck_watch(test.m->selection, NOW);
 		assert_int_equal(test.n_asked, rows[i].asks);
 	}
 }
 
 static void test_how_often_a_survey_is_made_in_watch(void **state)
 {
-	struct stuck *s = &test.m->selection.stuck;
+	struct stuck *s = &test.m->selection->stuck;
 
 	fill_tmpfs();
 	s->asked_at = NOW;
 	s->watched_at = NOW + 2 * SEC - 1 - SEC / 5;
-	stuck_watch(&test.m->selection, NOW + 2 * SEC - 1);
+	stuck_watch(test.m->selection, NOW + 2 * SEC - 1);
 	assert_int_equal(s->watched_at, NOW + 2 * SEC - 1); /* it was looked at */
 	assert_int_equal(test.n_asked, 0);
 	s->watched_at = 0;
-	stuck_watch(&test.m->selection, NOW + 2 * SEC);
+	stuck_watch(test.m->selection, NOW + 2 * SEC);
 	assert_int_equal(test.n_asked, 1);
 }
 
 /* It is not looked at again. */
 static void test_a_survey_that_names_none(void **state)
 {
-	struct stuck *s = &test.m->selection.stuck;
+	struct stuck *s = &test.m->selection->stuck;
 
 	s->has_survey = true;
 	s->surveyed_at = NOW;
-	stuck_take_holder(&test.m->selection, &test.m->in_flight.decision, &reader, NOW);
+	stuck_take_holder(test.m->selection, &test.m->in_flight->decision, &reader, NOW);
 	assert_int_equal(s->nominated_at, NOW);
-	assert_int_equal(test.m->selection.choice.n_ranked, 0);
+	assert_int_equal(test.m->selection->choice.n_ranked, 0);
 }
 
 /* What was added is more than the chosen one frees, and none knows yet which process holds it. */
 static void test_a_survey_is_waited_for_before_a_kill(void **state)
 {
 	struct manager *m = test.m;
-	struct stuck *s = &m->selection.stuck;
-	struct decision *last = &m->in_flight.decision;
+	struct stuck *s = &m->selection->stuck;
+	struct decision *last = &m->in_flight->decision;
 	struct census_process *other = add(8, "other", MIB);
 
-	m->sampler.domain.reading.available = 6 * GIB;
-	m->sampler.domain.reading.counters.anon = 2 * GIB;
-	m->sampler.domain.reading.counters.free = 6 * GIB;
-	unowned_note_calm(&m->selection, NOW - 400 * SEC);
-	m->sampler.domain.reading.available = m->sampler.domain.reading.counters.free = GIB;
-	m->sampler.domain.reading.counters.anon = 5 * GIB;
-	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached =
+	m->sampler->domain.reading.available = 6 * GIB;
+	m->sampler->domain.reading.counters.anon = 2 * GIB;
+	m->sampler->domain.reading.counters.free = 6 * GIB;
+	unowned_note_calm(m->selection, NOW - 400 * SEC);
+	m->sampler->domain.reading.available = m->sampler->domain.reading.counters.free = GIB;
+	m->sampler->domain.reading.counters.anon = 5 * GIB;
+	m->sampler->domain.reading.counters.shmem = m->sampler->domain.reading.counters.cached =
 		2 * GIB;
 
-	assert_false(stuck_waits_before(&m->selection, last, NOW)); /* none was chosen */
+	assert_false(stuck_waits_before(m->selection, last, NOW)); /* none was chosen */
 	other->memory.anon = 3 * GIB;
-	victim_take(other, 0, &m->selection.choice);
-	assert_false(stuck_waits_before(&m->selection, last, NOW));
+	victim_take(other, 0, &m->selection->choice);
+	assert_false(stuck_waits_before(m->selection, last, NOW));
 	other->memory.anon = GIB;
-	victim_take(other, 0, &m->selection.choice);
-	m->selection.choice.as_one = VICTIM_AS_CGROUP;
-	assert_false(stuck_waits_before(&m->selection, last, NOW));
+	victim_take(other, 0, &m->selection->choice);
+	m->selection->choice.as_one = VICTIM_AS_CGROUP;
+	assert_false(stuck_waits_before(m->selection, last, NOW));
 	assert_int_equal(test.n_asked, 0);
-	m->selection.choice.as_one = VICTIM_ALONE;
-	m->selection.choice.is_reluctant = true;
-	assert_false(stuck_waits_before(&m->selection, last, NOW));
-	m->selection.choice.is_reluctant = false;
-	m->selection.request.rank_by = POLICY_RANK_BY_SWAP;
-	assert_false(stuck_waits_before(&m->selection, last, NOW));
-	m->selection.request.rank_by = POLICY_RANK_BY_FOOTPRINT;
+	m->selection->choice.as_one = VICTIM_ALONE;
+	m->selection->choice.is_reluctant = true;
+	assert_false(stuck_waits_before(m->selection, last, NOW));
+	m->selection->choice.is_reluctant = false;
+	m->selection->request.rank_by = POLICY_RANK_BY_SWAP;
+	assert_false(stuck_waits_before(m->selection, last, NOW));
+	m->selection->request.rank_by = POLICY_RANK_BY_FOOTPRINT;
 	assert_int_equal(test.n_asked, 0);
-	assert_true(stuck_waits_before(&m->selection, last, NOW));
-	assert_true(stuck_waits_before(&m->selection, last, NOW + SEC / 10));
+	assert_true(stuck_waits_before(m->selection, last, NOW));
+	assert_true(stuck_waits_before(m->selection, last, NOW + SEC / 10));
 	assert_int_equal(test.n_asked, 1);
 	/* Meanwhile no other choice is made. */
-	assert_true(stuck_is_waited_for(&m->selection, NOW + SEC / 10));
-	assert_true(stuck_waits_before(&m->selection, last, NOW + SEC / 3)); /* it is starved */
-	assert_true(stuck_is_waited_for(&m->selection, NOW + SEC / 3));
+	assert_true(stuck_is_waited_for(m->selection, NOW + SEC / 10));
+	assert_true(stuck_waits_before(m->selection, last, NOW + SEC / 3)); /* it is starved */
+	assert_true(stuck_is_waited_for(m->selection, NOW + SEC / 3));
 	test.cpu_time = SEC / 3;
-	assert_false(stuck_is_waited_for(&m->selection, NOW + SEC / 3));
-	assert_false(stuck_waits_before(&m->selection, last, NOW + SEC / 3)); /* it is late */
+	assert_false(stuck_is_waited_for(m->selection, NOW + SEC / 3));
+	assert_false(stuck_waits_before(m->selection, last, NOW + SEC / 3)); /* it is late */
 	test.cpu_time = 0;
 	test.is_finished = true;
-	assert_false(stuck_waits_before(&m->selection, last, NOW + SEC / 2));
+	assert_false(stuck_waits_before(m->selection, last, NOW + SEC / 2));
 	/* What it has named was killed while it was made, and the memory is held still. */
 	last->finished_at = NOW + SEC / 4;
-	assert_false(stuck_waits_before(&m->selection, last, NOW + SEC)); /* it was another */
+	assert_false(stuck_waits_before(m->selection, last, NOW + SEC)); /* it was another */
 	last->held = GIB;
-	assert_true(stuck_waits_before(&m->selection, last, NOW + SEC));
+	assert_true(stuck_waits_before(m->selection, last, NOW + SEC));
 	assert_int_equal(test.n_asked, 2);
 	/* It was mapped when the survey was made. */
 	test.is_finished = true;
-	assert_false(stuck_waits_before(&m->selection, last, NOW + 2 * SEC));
-	assert_false(stuck_is_waited_for(&m->selection, NOW + 2 * SEC));
+	assert_false(stuck_waits_before(m->selection, last, NOW + 2 * SEC));
+	assert_false(stuck_is_waited_for(m->selection, NOW + 2 * SEC));
 	s->grown_asked = 0;
-	assert_true(stuck_waits_before(&m->selection, last, NOW + 2 * SEC));
-	assert_true(stuck_waits_before(&m->selection, last, NOW + 2 * SEC));
+	assert_true(stuck_waits_before(m->selection, last, NOW + 2 * SEC));
+	assert_true(stuck_waits_before(m->selection, last, NOW + 2 * SEC));
 	assert_int_equal(test.n_asked, 3);
 	test.is_finished = true;
-	assert_false(stuck_is_waited_for(&m->selection, NOW + 2 * SEC));
+	assert_false(stuck_is_waited_for(m->selection, NOW + 2 * SEC));
 	/* What goes up and down asks for no more of them than one in a pause. */
 	s->grown_asked = 0;
-	assert_false(stuck_waits_before(&m->selection, last, NOW + 2 * SEC + SEC / 2));
+	assert_false(stuck_waits_before(m->selection, last, NOW + 2 * SEC + SEC / 2));
 	assert_int_equal(test.n_asked, 3);
 	/* One that no choice has asked for is not waited for. */
 	s->is_waiting = true;
 	s->asked_at = NOW + 3 * SEC;
-	assert_false(stuck_is_waited_for(&m->selection, NOW + 3 * SEC));
+	assert_false(stuck_is_waited_for(m->selection, NOW + 3 * SEC));
 }
 
 /* The thread gets no CPU time: what it was asked for first is over when more was asked for. */
 static void test_a_survey_that_is_over_late_is_of_its_own_time(void **state)
 {
 	struct manager *m = test.m;
-	struct stuck *s = &m->selection.stuck;
-	struct decision *last = &m->in_flight.decision;
+	struct stuck *s = &m->selection->stuck;
+	struct decision *last = &m->in_flight->decision;
 
 	fill_tmpfs();
-	stuck_watch(&m->selection, NOW);
+	stuck_watch(m->selection, NOW);
 	assert_int_equal(test.n_asked, 1);
 	test.is_busy = true;
 	last->memory.shmem = 3 * GIB;
 	last->outcome = KILL_PROGRESS_GONE;
 	last->finished_at = NOW + SEC;
-	assert_true(stuck_waits_for_holder(&m->selection, last, NOW + SEC));
+	assert_true(stuck_waits_for_holder(m->selection, last, NOW + SEC));
 	test.is_busy = false;
 	test.is_finished = true;
 	/* It may name what has been killed. */
-	assert_true(stuck_waits_for_holder(&m->selection, last, NOW + 11 * SEC / 10));
+	assert_true(stuck_waits_for_holder(m->selection, last, NOW + 11 * SEC / 10));
 	assert_int_equal(s->surveyed_from, NOW);
 	assert_int_equal(test.n_asked, 2);
 	test.is_finished = true;
-	assert_false(stuck_waits_for_holder(&m->selection, last, NOW + 12 * SEC / 10));
+	assert_false(stuck_waits_for_holder(m->selection, last, NOW + 12 * SEC / 10));
 	assert_int_equal(s->surveyed_from, NOW + 11 * SEC / 10);
 }
 

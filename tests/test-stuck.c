@@ -23,15 +23,15 @@ static void test_a_start_when_memory_is_low(void **state)
 {
 	struct manager *m = test.m;
 
-	m->sampler.domain.reading.total = 6 * GIB; /* without that pool */
-	m->sampler.domain.reading.counters.anon = 0;
-	m->sampler.domain.reading.counters.hugetlb = 2 * GIB;
-	m->sampler.domain.reading.counters.shmem = m->sampler.domain.reading.counters.cached =
+	m->sampler->domain.reading.total = 6 * GIB; /* without that pool */
+	m->sampler->domain.reading.counters.anon = 0;
+	m->sampler->domain.reading.counters.hugetlb = 2 * GIB;
+	m->sampler->domain.reading.counters.shmem = m->sampler->domain.reading.counters.cached =
 		5 * GIB;
-	unowned_note_calm(&m->selection, NOW);
-	assert_int_equal(m->selection.stuck.best.available, 0);
-	(void)stuck_min_victim(&m->selection, &test.policy);
-	assert_int_equal(m->selection.stuck.unowned_growth, 5 * GIB);
+	unowned_note_calm(m->selection, NOW);
+	assert_int_equal(m->selection->stuck.best.available, 0);
+	(void)stuck_min_victim(m->selection, &test.policy);
+	assert_int_equal(m->selection->stuck.unowned_growth, 5 * GIB);
 }
 
 /* The best of the last five minutes, or of the five before. */
@@ -39,18 +39,18 @@ static void test_the_best_time_is_remembered(void **state)
 {
 	struct manager *m = test.m;
 
-	m->sampler.domain.reading.available = 6 * GIB;
-	unowned_note_calm(&m->selection, NOW);
-	m->sampler.domain.reading.available = 5 * GIB;
-	unowned_note_calm(&m->selection, NOW + SEC);
-	assert_int_equal(m->selection.stuck.best.available, 6 * GIB);
-	m->sampler.domain.reading.available = 4 * GIB;
-	unowned_note_calm(&m->selection, NOW + 300 * SEC);
-	assert_int_equal(m->selection.stuck.best.available, 4 * GIB);
-	assert_int_equal(m->selection.stuck.best_earlier.available, 6 * GIB);
-	m->sampler.domain.reading.available = 7 * GIB;
-	unowned_note_calm(&m->selection, NOW + 301 * SEC);
-	assert_int_equal(m->selection.stuck.best.available, 7 * GIB);
+	m->sampler->domain.reading.available = 6 * GIB;
+	unowned_note_calm(m->selection, NOW);
+	m->sampler->domain.reading.available = 5 * GIB;
+	unowned_note_calm(m->selection, NOW + SEC);
+	assert_int_equal(m->selection->stuck.best.available, 6 * GIB);
+	m->sampler->domain.reading.available = 4 * GIB;
+	unowned_note_calm(m->selection, NOW + 300 * SEC);
+	assert_int_equal(m->selection->stuck.best.available, 4 * GIB);
+	assert_int_equal(m->selection->stuck.best_earlier.available, 6 * GIB);
+	m->sampler->domain.reading.available = 7 * GIB;
+	unowned_note_calm(m->selection, NOW + 301 * SEC);
+	assert_int_equal(m->selection->stuck.best.available, 7 * GIB);
 }
 
 /* In watch it is made where it will be needed, and not again and again. */
@@ -58,34 +58,34 @@ static void test_a_survey_in_time(void **state)
 {
 	struct manager *m = test.m;
 
-	m->selection.stuck.asked_at = NOW - 100 * SEC;
-	stuck_watch(&m->selection, NOW);
+	m->selection->stuck.asked_at = NOW - 100 * SEC;
+	stuck_watch(m->selection, NOW);
 	assert_int_equal(test.n_asked, 0); /* processes have it all */
 	fill_tmpfs();
-	stuck_watch(&m->selection, NOW + SEC / 10);
+	stuck_watch(m->selection, NOW + SEC / 10);
 	assert_int_equal(test.n_asked, 0); /* checked a moment ago */
-	stuck_watch(&m->selection, NOW + SEC);
+	stuck_watch(m->selection, NOW + SEC);
 	assert_int_equal(test.n_asked, 1);
-	stuck_watch(&m->selection, NOW + 4 * SEC); /* waits for it */
+	stuck_watch(m->selection, NOW + 4 * SEC); /* waits for it */
 	assert_int_equal(test.n_asked, 1);
 	test.is_finished = true;
-	stuck_watch(&m->selection, NOW + 5 * SEC);
-	assert_true(m->selection.stuck.has_survey);
+	stuck_watch(m->selection, NOW + 5 * SEC);
+	assert_true(m->selection->stuck.has_survey);
 	assert_int_equal(test.n_asked, 2);
 	test.is_finished = true; /* it has taken long: a hundredth of the time is for surveys */
 	test.survey.took_usec = 30 * USEC_PER_MSEC;
-	stuck_watch(&m->selection, NOW + 8 * SEC - 1);
+	stuck_watch(m->selection, NOW + 8 * SEC - 1);
 	assert_int_equal(test.n_asked, 2);
-	stuck_watch(&m->selection, NOW + 8 * SEC + SEC / 2);
+	stuck_watch(m->selection, NOW + 8 * SEC + SEC / 2);
 	assert_int_equal(test.n_asked, 3);
-	m->sampler.domain.reading.available = 2 * GIB;
+	m->sampler->domain.reading.available = 2 * GIB;
 	test.is_finished = true;
-	stuck_watch(&m->selection, NOW + 13 * SEC);
+	stuck_watch(m->selection, NOW + 13 * SEC);
 	assert_int_equal(test.n_asked, 3); /* not low any more */
 
-	m->selection.stuck.since = NOW; /* while stuck as well */
-	m->sampler.domain.reading.available = GIB;
-	stuck_watch(&m->selection, NOW + 19 * SEC);
+	m->selection->stuck.since = NOW; /* while stuck as well */
+	m->sampler->domain.reading.available = GIB;
+	stuck_watch(m->selection, NOW + 19 * SEC);
 	assert_int_equal(test.n_asked, 4);
 }
 
@@ -98,7 +98,7 @@ static void test_a_survey_is_fresh_until_the_next_one(void **state)
 	} rows[] = {
 		{ 0, 3000 }, { 20, 3000 }, { 40, 6000 }, { 100, 15000 }, { 500, 15000 },
 	};
-	struct stuck *s = &test.m->selection.stuck;
+	struct stuck *s = &test.m->selection->stuck;
 
 	s->surveyed_at = NOW;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -133,7 +133,7 @@ static void test_a_survey_of_mappings_is_preferred(void **state)
 		{ "both are late", false, 250000, 240000, 240000, "deep" },
 		{ "it hangs since an earlier one", true, 10, 10, 10, "plain" },
 	};
-	struct selection *sel = &test.m->selection;
+	struct selection *sel = test.m->selection;
 	struct stuck *s = &sel->stuck;
 
 	fill_tmpfs();
@@ -168,7 +168,7 @@ static void test_a_survey_of_mappings_that_is_late_is_another(void **state)
 		usec_t deep_at; /* after it was asked */
 		bool is_taken;
 	} rows[] = { { 300000, true }, { 1999999, true }, { 2000000, false }, { 30 * SEC, false } };
-	struct selection *sel = &test.m->selection;
+	struct selection *sel = test.m->selection;
 	struct stuck *s = &sel->stuck;
 
 	fill_tmpfs();
@@ -203,33 +203,33 @@ static void test_it_is_reported_once(void **state)
 {
 	struct manager *m = test.m;
 
-	stuck_enter(&m->selection, NOW);
-	assert_false(stuck_has_report(&m->selection, NOW));
+	stuck_enter(m->selection, NOW);
+	assert_false(stuck_has_report(m->selection, NOW));
 	assert_int_equal(test.n_asked, 1);
-	assert_false(stuck_has_report(&m->selection, NOW + SEC));
+	assert_false(stuck_has_report(m->selection, NOW + SEC));
 	test.is_finished = true;
 	add(7, "large", GIB);
-	assert_true(stuck_has_report(&m->selection, NOW + SEC));
-	assert_true(m->selection.stuck.account.is_surveyed);
-	assert_int_equal(m->selection.stuck.largest_pid, 7);
-	assert_string_equal(m->selection.stuck.largest_comm, "large");
-	assert_false(stuck_has_report(&m->selection, NOW + 2 * SEC));
+	assert_true(stuck_has_report(m->selection, NOW + SEC));
+	assert_true(m->selection->stuck.account.is_surveyed);
+	assert_int_equal(m->selection->stuck.largest_pid, 7);
+	assert_string_equal(m->selection->stuck.largest_comm, "large");
+	assert_false(stuck_has_report(m->selection, NOW + 2 * SEC));
 	assert_int_equal(test.n_asked, 1);
-	assert_false(stuck_has_report(&m->selection, NOW + 12 * SEC)); /* again */
+	assert_false(stuck_has_report(m->selection, NOW + 12 * SEC)); /* again */
 	assert_int_equal(test.n_asked, 2);
 	test.is_finished = true;
-	assert_false(stuck_has_report(&m->selection, NOW + 13 * SEC)); /* nothing has changed */
-	assert_false(stuck_has_report(&m->selection, NOW + 23 * SEC));
+	assert_false(stuck_has_report(m->selection, NOW + 13 * SEC)); /* nothing has changed */
+	assert_false(stuck_has_report(m->selection, NOW + 23 * SEC));
 	fill_tmpfs();
 	test.is_finished = true;
-	assert_true(stuck_has_report(&m->selection, NOW + 24 * SEC));
-	assert_int_equal(m->selection.stuck.n_reports, 2);
+	assert_true(stuck_has_report(m->selection, NOW + 24 * SEC));
+	assert_int_equal(m->selection->stuck.n_reports, 2);
 
 	/* Over, and the same a minute later: that is new. */
-	stuck_leave(&m->selection);
-	stuck_enter(&m->selection, NOW + 100 * SEC);
-	assert_int_equal(m->selection.stuck.reported_at, 0);
-	assert_false(m->selection.stuck.has_survey);
+	stuck_leave(m->selection);
+	stuck_enter(m->selection, NOW + 100 * SEC);
+	assert_int_equal(m->selection->stuck.reported_at, 0);
+	assert_false(m->selection->stuck.has_survey);
 }
 
 /* A path through a file system that hangs: reported once without what it would show. */
@@ -237,34 +237,34 @@ static void test_a_survey_that_is_late(void **state)
 {
 	struct manager *m = test.m;
 
-	stuck_enter(&m->selection, NOW);
-	assert_false(stuck_has_report(&m->selection, NOW));
-	assert_false(stuck_has_report(&m->selection, NOW + SEC));
-	assert_true(stuck_has_report(&m->selection, NOW + 2 * SEC));
-	assert_false(m->selection.stuck.account.is_surveyed);
-	assert_int_equal(m->selection.stuck.largest_pid, 0); /* there is no process here */
-	assert_false(stuck_has_report(&m->selection, NOW + 3 * SEC));
+	stuck_enter(m->selection, NOW);
+	assert_false(stuck_has_report(m->selection, NOW));
+	assert_false(stuck_has_report(m->selection, NOW + SEC));
+	assert_true(stuck_has_report(m->selection, NOW + 2 * SEC));
+	assert_false(m->selection->stuck.account.is_surveyed);
+	assert_int_equal(m->selection->stuck.largest_pid, 0); /* there is no process here */
+	assert_false(stuck_has_report(m->selection, NOW + 3 * SEC));
 	test.is_finished = true;
-	(void)stuck_has_report(&m->selection, NOW + 30 * SEC);
-	assert_true(m->selection.stuck.has_survey);
+	(void)stuck_has_report(m->selection, NOW + 30 * SEC);
+	assert_true(m->selection->stuck.has_survey);
 }
 
 static void test_without_a_thread(void **state)
 {
 	struct manager *m = test.m;
 
-	stuck_done(&m->selection);
+	stuck_done(m->selection);
 	test.new_result = -EAGAIN;
-	stuck_init(&m->selection);
+	stuck_init(m->selection);
 	fill_tmpfs();
-	stuck_watch(&m->selection, NOW);
-	stuck_enter(&m->selection, NOW);
-	assert_true(stuck_has_report(&m->selection, NOW));
-	assert_false(m->selection.stuck.account.is_surveyed);
-	assert_int_equal(m->selection.stuck.asked_at, NOW);
-	assert_false(stuck_has_report(&m->selection, NOW + SEC));
-	victim_take(add(7, "small", MIB), 0, &m->selection.choice);
-	assert_false(stuck_waits_before(&m->selection, &m->in_flight.decision, NOW));
+	stuck_watch(m->selection, NOW);
+	stuck_enter(m->selection, NOW);
+	assert_true(stuck_has_report(m->selection, NOW));
+	assert_false(m->selection->stuck.account.is_surveyed);
+	assert_int_equal(m->selection->stuck.asked_at, NOW);
+	assert_false(stuck_has_report(m->selection, NOW + SEC));
+	victim_take(add(7, "small", MIB), 0, &m->selection->choice);
+	assert_false(stuck_waits_before(m->selection, &m->in_flight->decision, NOW));
 	assert_int_equal(test.n_asked, 0);
 }
 
@@ -272,24 +272,24 @@ static void test_without_a_thread(void **state)
 static void test_when_a_victim_is_chosen_again(void **state)
 {
 	struct manager *m = test.m;
-	struct stuck *s = &m->selection.stuck;
+	struct stuck *s = &m->selection->stuck;
 
-	assert_true(stuck_is_to_choose(&m->selection, NOW));
+	assert_true(stuck_is_to_choose(m->selection, NOW));
 	s->minimum = 64 * MIB;
-	stuck_enter(&m->selection, NOW);
-	assert_false(stuck_is_to_choose(&m->selection, NOW + SEC / 2));
-	assert_true(stuck_is_to_choose(&m->selection, NOW + SEC));
-	m->sampler.domain.reading.available -= 64 * MIB;
-	assert_true(stuck_is_to_choose(&m->selection, NOW + SEC / 2));
-	assert_false(stuck_is_to_choose(&m->selection, NOW + SEC / 20));
+	stuck_enter(m->selection, NOW);
+	assert_false(stuck_is_to_choose(m->selection, NOW + SEC / 2));
+	assert_true(stuck_is_to_choose(m->selection, NOW + SEC));
+	m->sampler->domain.reading.available -= 64 * MIB;
+	assert_true(stuck_is_to_choose(m->selection, NOW + SEC / 2));
+	assert_false(stuck_is_to_choose(m->selection, NOW + SEC / 20));
 	s->has_survey = true;
 	s->surveyed_at = NOW;
-	assert_true(stuck_is_to_choose(&m->selection, NOW + SEC / 20));
+	assert_true(stuck_is_to_choose(m->selection, NOW + SEC / 20));
 	s->nominated_at = NOW; /* it was used */
-	assert_false(stuck_is_to_choose(&m->selection, NOW + SEC / 20));
+	assert_false(stuck_is_to_choose(m->selection, NOW + SEC / 20));
 	s->nominated_at = 0;
 	s->surveyed_at = NOW - 4 * SEC; /* too old */
-	assert_false(stuck_is_to_choose(&m->selection, NOW + SEC / 20));
+	assert_false(stuck_is_to_choose(m->selection, NOW + SEC / 20));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

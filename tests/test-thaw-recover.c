@@ -11,10 +11,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "daemon/manager.h"
+#include "daemon/service.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/io.h"
 #include "tests/fail-malloc.h"
+#include "tests/manager-parts.h"
 #include "tests/thaw-state-fixture.h"
 
 /* clang-format off */
@@ -37,7 +38,7 @@ static bool is_to_be_frozen_v1(const char *below)
 
 static void let_the_emergency_pass(void)
 {
-	struct policy *now = policy_set_policy(&test.manager->config.policies, "now");
+	struct policy *now = policy_set_policy(&test.manager->config->policies, "now");
 
 	now->memory_available.permyriad = 0;
 }
@@ -62,7 +63,7 @@ static void test_both_hierarchies_are_entered_and_frozen_again(void **state)
 	assert_int_equal(n_owed(), 2);
 	wait_for_outcome();
 	assert_int_equal(exit_signal(victim), SIGKILL);
-	assert_int_equal(test.manager->in_flight.decision.refrozen, 2);
+	assert_int_equal(test.manager->in_flight->decision.refrozen, 2);
 	assert_int_equal(n_owed(), 0);
 	assert_true(is_to_be_frozen_v1("/g"));
 	freeze(true, "/g", false);
@@ -216,7 +217,7 @@ static void test_dry_run_does_not_touch_the_file(void **state)
 	kill_a_daemon(KILL_NOW);
 	assert_int_equal(exit_signal(victim), SIGKILL);
 	assert_int_equal(manager_new(&options, false, &ops, &test.manager), 0);
-	assert_null(test.manager->in_flight.ledger);
+	assert_null(test.manager->in_flight->ledger);
 	assert_false(is_frozen(false, "/g"));
 	test.manager = manager_free(test.manager);
 	assert_int_equal(n_entries_left(), 1);
@@ -241,15 +242,15 @@ static void test_a_dry_run_is_switched_off(void **state)
 	fclose(f);
 	assert_soon(!is_frozen(false, "/g"));
 	assert_int_equal(manager_new(&options, false, &ops, &test.manager), 0);
-	assert_null(test.manager->in_flight.ledger);
+	assert_null(test.manager->in_flight->ledger);
 	assert_false(is_frozen(false, "/g"));
 	f = fopen(test.config, "we");
 	assert_non_null(f);
 	fprintf(f, "[Daemon]\nMinVictim=1M\nSubtree=%s\n", test.subtree);
 	fputs(NOT_NOW, f);
 	fclose(f);
-	assert_int_equal(manager_reload(test.manager, &errors), 0);
-	assert_non_null(test.manager->in_flight.ledger);
+	assert_int_equal(service_reload(test.manager->monitor, &errors), 0);
+	assert_non_null(test.manager->in_flight->ledger);
 	assert_int_equal(n_owed(), 0);
 	assert_soon(is_frozen(false, "/g"));
 }
@@ -294,12 +295,12 @@ static void test_time_in_which_it_is_frozen_does_not_count(void **state)
 		new_manager("[Policy now]\nMemoryAvailable=100%\nAction=terminate\nGrace=500ms\n");
 	one_tick();
 	assert_soon(!is_frozen(false, "/g"));
-	test.manager->in_flight.decision.signalled_at -= USEC_PER_SEC; /* a second of it */
+	test.manager->in_flight->decision.signalled_at -= USEC_PER_SEC; /* a second of it */
 	freeze(false, "/g", true);
 	one_tick();
 	assert_int_equal(test.n_signals, 1);
-	assert_int_equal(test.manager->in_flight.decision.n_thawed_again, 1);
-	assert_true(test.manager->in_flight.decision.frozen_usec >= USEC_PER_SEC);
+	assert_int_equal(test.manager->in_flight->decision.n_thawed_again, 1);
+	assert_true(test.manager->in_flight->decision.frozen_usec >= USEC_PER_SEC);
 	assert_soon(!is_frozen(false, "/g"));
 	one_tick();
 	assert_int_equal(test.n_signals, 1);
@@ -325,7 +326,7 @@ static void test_thawing_again_is_bounded(void **state)
 	for (unsigned i = 1; i <= 8; i++) {
 		freeze(false, "/g", true);
 		one_tick();
-		assert_int_equal(test.manager->in_flight.decision.n_thawed_again, i);
+		assert_int_equal(test.manager->in_flight->decision.n_thawed_again, i);
 		assert_soon(!is_frozen(false, "/g"));
 	}
 	assert_int_equal(test.n_signals, 1);
@@ -368,33 +369,33 @@ static void test_thaw_wakes_the_loop(void **state)
 	freeze(false, "/g", true);
 	assert_soon(is_frozen(false, "/g"));
 	m = test.manager = new_manager(TERM_NOW);
-	assert_int_equal(sd_event_source_set_enabled(m->monitor.timer, SD_EVENT_OFF), 0);
-	if (m->monitor.psi_source)
-		assert_int_equal(sd_event_source_set_enabled(m->monitor.psi_source, SD_EVENT_OFF),
+	assert_int_equal(sd_event_source_set_enabled(m->monitor->timer, SD_EVENT_OFF), 0);
+	if (m->monitor->psi_source)
+		assert_int_equal(sd_event_source_set_enabled(m->monitor->psi_source, SD_EVENT_OFF),
 				 0);
-	assert_int_equal(sd_event_run(m->monitor.event, 0), 0); /* nothing to wait for */
-	assert_int_equal(sd_event_source_set_time(m->monitor.timer, 0), 0);
-	assert_int_equal(sd_event_source_set_enabled(m->monitor.timer, SD_EVENT_ONESHOT), 0);
-	while (m->regime.state != REGIME_KILLING)
-		assert_int_equal(sd_event_run(m->monitor.event, 10 * USEC_PER_SEC), 1);
-	assert_int_equal(sd_event_source_set_enabled(m->monitor.timer, SD_EVENT_OFF), 0);
+	assert_int_equal(sd_event_run(m->monitor->event, 0), 0); /* nothing to wait for */
+	assert_int_equal(sd_event_source_set_time(m->monitor->timer, 0), 0);
+	assert_int_equal(sd_event_source_set_enabled(m->monitor->timer, SD_EVENT_ONESHOT), 0);
+	while (m->regime->state != REGIME_KILLING)
+		assert_int_equal(sd_event_run(m->monitor->event, 10 * USEC_PER_SEC), 1);
+	assert_int_equal(sd_event_source_set_enabled(m->monitor->timer, SD_EVENT_OFF), 0);
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(sd_event_run(m->monitor.event, 10 * USEC_PER_SEC), 1);
+		assert_int_equal(sd_event_run(m->monitor->event, 10 * USEC_PER_SEC), 1);
 		/* the timer is set by the sample that follows */
-		assert_int_equal(sd_event_source_get_enabled(m->monitor.timer, &enabled), 1);
-		assert_int_equal(sd_event_source_set_enabled(m->monitor.timer, SD_EVENT_OFF), 0);
+		assert_int_equal(sd_event_source_get_enabled(m->monitor->timer, &enabled), 1);
+		assert_int_equal(sd_event_source_set_enabled(m->monitor->timer, SD_EVENT_OFF), 0);
 		/* it does not continue for ever: at most once more, for what was thawed again */
-		for (int n = 0; sd_event_run(m->monitor.event, 100 * USEC_PER_MSEC) > 0; n++) {
+		for (int n = 0; sd_event_run(m->monitor->event, 100 * USEC_PER_MSEC) > 0; n++) {
 			assert_true(n < 3);
 			assert_int_equal(
-				sd_event_source_set_enabled(m->monitor.timer, SD_EVENT_OFF), 0);
+				sd_event_source_set_enabled(m->monitor->timer, SD_EVENT_OFF), 0);
 		}
 		assert_false(is_frozen(false, "/g"));
 		freeze(false, "/g", true); /* the next round */
 	}
 	let_the_emergency_pass();
-	test.manager->in_flight.decision.signalled_at -= 2 * 60 * USEC_PER_SEC;
-	test.manager->in_flight.decision.n_thawed_again = 0;
+	test.manager->in_flight->decision.signalled_at -= 2 * 60 * USEC_PER_SEC;
+	test.manager->in_flight->decision.n_thawed_again = 0;
 	one_tick();
 	freeze(false, "/g", false);
 }

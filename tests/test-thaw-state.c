@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 #include "daemon/kill/thaw-state.h"
-#include "daemon/manager.h"
 #include "lib/base/cleanup.h"
 #include "lib/kill/ledger.h"
+#include "tests/manager-parts.h"
 #include "tests/thaw-state-fixture.h"
 
 /* clang-format off */
@@ -27,10 +27,10 @@
 static int open_once(void)
 {
 	struct manager *m = blank_manager();
-	int r = thaw_state_open(&m->in_flight);
+	int r = thaw_state_open(m->in_flight);
 
-	assert_int_equal(m->in_flight.ledger_error, r);
-	assert_int_equal(m->in_flight.ledger != NULL, r == 0);
+	assert_int_equal(m->in_flight->ledger_error, r);
+	assert_int_equal(m->in_flight->ledger != NULL, r == 0);
 	drop_manager(m);
 	return r;
 }
@@ -40,8 +40,8 @@ static void leave_an_entry(void)
 {
 	struct manager *m = blank_manager();
 
-	assert_int_equal(thaw_state_open(&m->in_flight), 0);
-	assert_int_equal(ledger_enter(m->in_flight.ledger, &(struct ledger_entry){ .pid = 1 },
+	assert_int_equal(thaw_state_open(m->in_flight), 0);
+	assert_int_equal(ledger_enter(m->in_flight->ledger, &(struct ledger_entry){ .pid = 1 },
 				      "/nowhere", 8),
 			 0);
 	drop_manager(m);
@@ -169,7 +169,7 @@ static int open_status(void)
 {
 	struct manager *m = blank_manager();
 
-	return -thaw_state_open(&m->in_flight);
+	return -thaw_state_open(m->in_flight);
 }
 
 static void test_open_is_for_one_at_a_time(void **state)
@@ -177,15 +177,15 @@ static void test_open_is_for_one_at_a_time(void **state)
 	struct manager *m = blank_manager();
 
 	require_runtime_directory();
-	assert_int_equal(thaw_state_open(&m->in_flight), 0);
+	assert_int_equal(thaw_state_open(m->in_flight), 0);
 	assert_int_equal(in_child(open_status), EBUSY);
 	assert_string_equal(thaw_state_strerror(-EBUSY), "another reckond has it");
 	assert_int_equal(
-		ledger_enter(m->in_flight.ledger, &(struct ledger_entry){ .pid = 1 }, "/x", 2), 0);
+		ledger_enter(m->in_flight->ledger, &(struct ledger_entry){ .pid = 1 }, "/x", 2), 0);
 	assert_int_equal(in_child(open_status), EBUSY);
-	assert_int_equal(thaw_state_open(&m->in_flight), 0); /* it is open: nothing is done */
-	assert_non_null(ledger_get(m->in_flight.ledger, 0));
-	thaw_state_close(&m->in_flight);
+	assert_int_equal(thaw_state_open(m->in_flight), 0); /* it is open: nothing is done */
+	assert_non_null(ledger_get(m->in_flight->ledger, 0));
+	thaw_state_close(m->in_flight);
 	assert_int_equal(in_child(open_status), 0);
 	drop_manager(m);
 }

@@ -17,9 +17,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/manager.h"
 #include "lib/base/cleanup.h"
 #include "tests/fail-malloc.h"
+#include "tests/manager-parts.h"
 #include "tests/thaw-state-fixture.h"
 
 /* clang-format off */
@@ -60,7 +60,7 @@ static void test_victim_only_v1_is_moved_back_when_it_does_not_exit(void **state
 	assert_soon(is_frozen(true, "/g"));
 	test.manager = new_manager(TERM_NOW "Thaw=victim\n");
 	one_tick();
-	assert_int_equal(cgroup_of_process_v1_freezer(&test.cgroups, test.manager->machine.proc_fd,
+	assert_int_equal(cgroup_of_process_v1_freezer(&test.cgroups, test.manager->machine->proc_fd,
 						      victim, path, sizeof(path)),
 			 0);
 	assert_string_equal(path, test.subtree);
@@ -84,8 +84,8 @@ static void test_victim_only_v2_is_killed_at_once(void **state)
 	assert_soon(is_frozen(false, "/g"));
 	test.manager = new_manager(TERM_NOW "Thaw=victim\n");
 	one_tick();
-	assert_int_equal(test.manager->in_flight.decision.signal, SIGKILL);
-	assert_true(test.manager->in_flight.decision.skips_term);
+	assert_int_equal(test.manager->in_flight->decision.signal, SIGKILL);
+	assert_true(test.manager->in_flight->decision.skips_term);
 	wait_for_outcome();
 	assert_int_equal(exit_signal(victim), SIGKILL);
 	assert_true(is_frozen(false, "/g"));
@@ -152,16 +152,16 @@ static void test_victim_only_v1_takes_sharers_too(void **state)
 	assert_soon(is_frozen(true, "/g"));
 	test.manager = new_manager(KILL_NOW "Thaw=victim\n");
 	one_tick();
-	if (test.manager->in_flight.decision.n_sharers == 0) {
+	if (test.manager->in_flight->decision.n_sharers == 0) {
 		(void)pidfd_send_signal(other_fd, SIGKILL, NULL, 0);
 		freeze(true, "/g", false);
 		close(other_fd);
 		print_message("SKIP: processes that share memory cannot be found here\n");
 		skip();
 	}
-	assert_true(test.manager->in_flight.decision.pid == victim ||
-		    test.manager->in_flight.decision.pid == other);
-	assert_int_equal(test.manager->in_flight.victim.thawed.n_levels, 2);
+	assert_true(test.manager->in_flight->decision.pid == victim ||
+		    test.manager->in_flight->decision.pid == other);
+	assert_int_equal(test.manager->in_flight->victim.thawed.n_levels, 2);
 	pollfd.fd = other_fd;
 	assert_int_equal(exit_signal(victim), SIGKILL);
 	assert_int_equal(poll(&pollfd, 1, 10000), 1);
@@ -188,8 +188,8 @@ static void test_the_other_one_is_found_frozen(void **state)
 	test.manager = new_manager("KillTimeout=1min\n[Avoid sharer]\nComm=^sharer$\n" KILL_NOW);
 	test.thaw_result = -EACCES;
 	one_tick();
-	assert_int_equal(test.manager->in_flight.decision.pid, victim);
-	if (test.manager->in_flight.decision.n_sharers == 0) {
+	assert_int_equal(test.manager->in_flight->decision.pid, victim);
+	if (test.manager->in_flight->decision.n_sharers == 0) {
 		(void)pidfd_send_signal(other_fd, SIGKILL, NULL, 0);
 		freeze(true, "/g", false);
 		close(other_fd);
@@ -269,7 +269,7 @@ static void test_threads_left_in_a_frozen_group(void **state)
 	assert_int_equal(group_put(mount_fd(true), path_of(""), "tasks", victim), 0);
 	test.manager = new_manager("KillTimeout=1min\n" KILL_NOW);
 	one_tick();
-	assert_soon(proc_read_stat(test.manager->machine.proc_fd, victim, &stat) == 0 &&
+	assert_soon(proc_read_stat(test.manager->machine->proc_fd, victim, &stat) == 0 &&
 		    stat.state == 'Z');
 	assert_true(is_frozen(true, "/g"));
 	wait_for_outcome(); /* by its memory, perhaps, which is reaped from outside */

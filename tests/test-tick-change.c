@@ -35,12 +35,12 @@ static void exits_by_itself(void (**hook)(pid_t pid))
 	start(KILL_NOW);
 	*hook = exit_by_itself;
 	one_tick();
-	assert_int_equal(test.manager->in_flight.decision.pid, victim);
+	assert_int_equal(test.manager->in_flight->decision.pid, victim);
 	assert_int_equal(test.n_signals, 0);
-	assert_int_equal(test.manager->in_flight.n_kills, 0);
-	assert_int_equal(census_find(&test.manager->sampler.census, victim)->state, 'Z');
+	assert_int_equal(test.manager->in_flight->n_kills, 0);
+	assert_int_equal(census_find(&test.manager->sampler->census, victim)->state, 'Z');
 	one_tick();
-	assert_int_equal(test.manager->in_flight.decision.pid, other);
+	assert_int_equal(test.manager->in_flight->decision.pid, other);
 	wait_for_outcome();
 }
 
@@ -75,7 +75,7 @@ static void test_tick_spares_what_was_moved_out_meanwhile(void **state)
 	one_tick();
 	assert_int_equal(test.n_signals, 0);
 	one_tick(); /* sampled again, and another process chosen */
-	assert_int_equal(test.manager->in_flight.decision.pid, other);
+	assert_int_equal(test.manager->in_flight->decision.pid, other);
 	wait_for_outcome();
 	assert_true(is_alive(victim));
 	assert_false(is_alive(other));
@@ -90,7 +90,7 @@ static void test_tick_continues_when_the_victim_vanishes(void **state)
 	start(KILL_NOW);
 	test.open_result = -ESRCH;
 	one_tick();
-	assert_int_equal(test.manager->regime.state, REGIME_WATCH);
+	assert_int_equal(test.manager->regime->state, REGIME_WATCH);
 	assert_int_equal(test.n_signals, 0);
 	test.open_result = 0;
 	one_tick();
@@ -108,14 +108,14 @@ static void test_tick_skips_what_may_not_be_signalled(void **state)
 	start(KILL_NOW);
 	test.signal_result = -EPERM;
 	one_tick();
-	assert_int_equal(test.manager->in_flight.decision.pid, large);
-	assert_int_equal(test.manager->in_flight.decision.outcome, KILL_PROGRESS_UNKILLABLE);
-	assert_int_equal(test.manager->in_flight.decision.backoff_usec, 30 * USEC_PER_SEC);
+	assert_int_equal(test.manager->in_flight->decision.pid, large);
+	assert_int_equal(test.manager->in_flight->decision.outcome, KILL_PROGRESS_UNKILLABLE);
+	assert_int_equal(test.manager->in_flight->decision.backoff_usec, 30 * USEC_PER_SEC);
 	assert_string_equal(newest()->outcome, "unkillable");
 	assert_string_equal(newest()->error, strerror(EPERM));
 	test.signal_result = 0;
 	one_tick();
-	assert_int_equal(test.manager->in_flight.decision.pid, small);
+	assert_int_equal(test.manager->in_flight->decision.pid, small);
 	wait_for_outcome();
 	assert_true(is_alive(large));
 	one_tick(); /* none is left: it is not tried in a loop */
@@ -143,7 +143,7 @@ static void wait_until_it_is_another(pid_t pid)
 	assert_int_equal(kill(pid, SIGUSR1), 0);
 	for (int i = 0; i < 5000 && status.uid != 4711; i++) {
 		usleep(1000);
-		(void)proc_read_status(test.manager->machine.proc_fd, pid, &status);
+		(void)proc_read_status(test.manager->machine->proc_fd, pid, &status);
 	}
 }
 
@@ -161,7 +161,7 @@ static void test_tick_spares_what_is_another_users_by_now(void **state)
 	one_tick();
 	assert_int_equal(test.n_signals, 0);
 	one_tick();
-	assert_int_equal(test.manager->in_flight.decision.pid, other);
+	assert_int_equal(test.manager->in_flight->decision.pid, other);
 	wait_for_outcome();
 	assert_true(is_alive(becomes_another));
 }

@@ -14,11 +14,11 @@
 #include <unistd.h>
 
 #include "daemon/base/clock.h"
-#include "daemon/manager.h"
 #include "daemon/record/recorder.h"
 #include "daemon/tick/tick.h"
 #include "daemon/watch/stalls.h"
 #include "lib/select/sharers.h"
+#include "tests/manager-parts.h"
 #include "tests/tick-faults-fixture.h"
 
 /* clang-format off */
@@ -29,7 +29,7 @@
 
 static const struct history_entry *newest(void)
 {
-	return history_get(recorder_history(test.m->tick.recorder), 0);
+	return history_get(recorder_history(test.m->tick->recorder), 0);
 }
 
 /* What cannot be read is "/" (as in the census), which is not in the subtree. */
@@ -44,9 +44,9 @@ static void test_a_victim_of_which_the_cgroup_cannot_be_read(void **state)
 	test.error_pid = large;
 	test.cgroup_result = -ENOBUFS;
 	test.n_cgroup_results = 1000;
-	for (int i = 0; i < 20 && test.m->in_flight.decision.pid != small; i++)
+	for (int i = 0; i < 20 && test.m->in_flight->decision.pid != small; i++)
 		step();
-	assert_int_equal(test.m->in_flight.decision.pid, small);
+	assert_int_equal(test.m->in_flight->decision.pid, small);
 	wait_for_outcome();
 	assert_true(is_alive(large));
 	assert_true(is_killed(small));
@@ -63,7 +63,7 @@ static void test_a_victim_of_which_the_freezer_cannot_be_read(void **state)
 	test.error_pid = victim;
 	test.v1_result = -EACCES;
 	step();
-	assert_string_equal(test.m->in_flight.decision.v1_freezer, "/");
+	assert_string_equal(test.m->in_flight->decision.v1_freezer, "/");
 	wait_for_outcome();
 	assert_true(is_killed(victim));
 }
@@ -81,14 +81,14 @@ static void test_a_cgroup_that_cannot_be_listed(void **state)
 	start("Action=terminate\nTarget=cgroup\n");
 	test.list_error = -ELOOP;
 	step();
-	assert_int_equal(test.m->in_flight.decision.pid, large);
-	assert_int_equal(test.m->in_flight.decision.outcome, KILL_PROGRESS_UNKILLABLE);
-	assert_int_equal(test.m->in_flight.decision.error, -ELOOP);
+	assert_int_equal(test.m->in_flight->decision.pid, large);
+	assert_int_equal(test.m->in_flight->decision.outcome, KILL_PROGRESS_UNKILLABLE);
+	assert_int_equal(test.m->in_flight->decision.error, -ELOOP);
 	assert_string_equal(newest()->error, strerror(ELOOP));
 	assert_int_equal(test.n_signals, 0);
 	test.list_error = 0;
 	step();
-	assert_int_equal(test.m->in_flight.decision.pid, small);
+	assert_int_equal(test.m->in_flight->decision.pid, small);
 	wait_for_outcome();
 	assert_true(is_alive(large));
 	assert_true(is_killed(small));
@@ -97,8 +97,8 @@ static void test_a_cgroup_that_cannot_be_listed(void **state)
 	start("Action=kill\nTarget=cgroup\n");
 	test.list_error = -ELOOP;
 	step();
-	assert_int_equal(test.m->in_flight.decision.pid, large);
-	assert_int_equal(test.m->in_flight.victim.step_result[KILL_STEP_SIGNAL], -ELOOP);
+	assert_int_equal(test.m->in_flight->decision.pid, large);
+	assert_int_equal(test.m->in_flight->victim.step_result[KILL_STEP_SIGNAL], -ELOOP);
 	test.list_error = 0;
 	wait_for_outcome();
 	assert_true(is_killed(large));
@@ -149,9 +149,9 @@ static void test_a_victim_that_is_nested_deep(void **state)
 
 		start(policies[i] ? policies[i] : rule);
 		step();
-		assert_int_equal(test.m->in_flight.decision.pid, policies[i] ? deep : small);
+		assert_int_equal(test.m->in_flight->decision.pid, policies[i] ? deep : small);
 		if (policies[i])
-			assert_string_equal(test.m->in_flight.decision.cgroup, expected);
+			assert_string_equal(test.m->in_flight->decision.cgroup, expected);
 		wait_for_outcome();
 		assert_true(is_killed(policies[i] ? deep : small));
 		assert_true(is_alive(policies[i] ? small : deep));
@@ -172,18 +172,18 @@ static void test_pressure_that_is_a_cgroups_own(void **state)
 	start(KILL);
 	test.by_pressure = true;
 	test.answer = STALLS_UNKNOWN;
-	(void)tick(&test.m->tick, clock_now());
-	assert_int_equal(history_count(recorder_history(test.m->tick.recorder)), 0);
+	(void)tick(test.m->tick, clock_now());
+	assert_int_equal(history_count(recorder_history(test.m->tick->recorder)), 0);
 	test.answer = STALLS_EXPLAINED;
-	(void)tick(&test.m->tick, clock_now());
+	(void)tick(test.m->tick, clock_now());
 	assert_string_equal(newest()->kind, "explained");
 	id = newest()->id;
-	(void)tick(&test.m->tick, clock_now());
+	(void)tick(test.m->tick, clock_now());
 	assert_int_equal(newest()->id, id);
-	assert_int_equal(test.m->in_flight.decision.pid, 0);
+	assert_int_equal(test.m->in_flight->decision.pid, 0);
 	test.answer = STALLS_COUNT;
 	step();
-	assert_int_equal(test.m->in_flight.decision.pid, victim);
+	assert_int_equal(test.m->in_flight->decision.pid, victim);
 	wait_for_outcome();
 	assert_true(is_killed(victim));
 }

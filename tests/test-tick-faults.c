@@ -9,9 +9,9 @@
 #include <sys/wait.h>
 
 #include "daemon/base/clock.h"
-#include "daemon/manager.h"
 #include "daemon/tick/tick.h"
 #include "lib/select/sharers.h"
+#include "tests/manager-parts.h"
 #include "tests/tick-faults-fixture.h"
 
 /* clang-format off */
@@ -30,19 +30,19 @@ static void test_nothing_is_killed_by_memory_that_cannot_be_read(void **state)
 	victim = spawn("/a", 16);
 	start(KILL);
 	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
-		enum regime_state before = test.m->regime.state;
+		enum regime_state before = test.m->regime->state;
 
 		test.sample_error = errors[i];
 		test.n_complaints = 0;
-		test.m->sampler.due_at = 0;
-		assert_int_equal(tick(&test.m->tick, clock_now()), USEC_PER_SEC);
+		test.m->sampler->due_at = 0;
+		assert_int_equal(tick(test.m->tick, clock_now()), USEC_PER_SEC);
 		assert_int_equal(test.n_complaints, 1);
-		assert_int_equal(test.m->regime.state, before);
-		assert_int_equal(test.m->in_flight.decision.pid, 0);
+		assert_int_equal(test.m->regime->state, before);
+		assert_int_equal(test.m->in_flight->decision.pid, 0);
 	}
 	test.sample_error = 0;
 	step();
-	assert_int_equal(test.m->in_flight.decision.pid, victim);
+	assert_int_equal(test.m->in_flight->decision.pid, victim);
 	wait_for_outcome();
 	assert_true(is_killed(victim));
 }
@@ -55,14 +55,14 @@ static void test_pressure_that_cannot_be_read_is_none(void **state)
 	require_subtree();
 	victim = spawn("/a", 16);
 	start(KILL);
-	if (!test.m->sampler.domain.has_psi) {
+	if (!test.m->sampler->domain.has_psi) {
 		print_message("SKIP: there is no PSI here\n");
 		skip();
 	}
 	test.psi_error = -EOPNOTSUPP;
 	step();
-	assert_int_equal(test.m->sampler.domain.psi.n_samples, 0);
-	assert_int_equal(test.m->in_flight.decision.pid, victim);
+	assert_int_equal(test.m->sampler->domain.psi.n_samples, 0);
+	assert_int_equal(test.m->in_flight->decision.pid, victim);
 	wait_for_outcome();
 }
 
@@ -75,19 +75,19 @@ static void test_a_census_that_is_short_of_files(void **state)
 	require_subtree();
 	victim = spawn("/a", 16);
 	start("Action=warn\n");
-	for (int i = 0; i < 200 && (test.m->sampler.watch.listed_at == 0 ||
-				    test.m->regime.state != REGIME_WATCH);
+	for (int i = 0; i < 200 && (test.m->sampler->watch.listed_at == 0 ||
+				    test.m->regime->state != REGIME_WATCH);
 	     i++)
-		(void)tick(&test.m->tick, clock_now());
-	assert_false(test.m->sampler.census.keeps_none);
+		(void)tick(test.m->tick, clock_now());
+	assert_false(test.m->sampler->census.keeps_none);
 	test.census_error = -EMFILE;
-	test.m->config.policies.policies[test.m->config.policies.n_policies - 1].action =
+	test.m->config->policies.policies[test.m->config->policies.n_policies - 1].action =
 		POLICY_ACTION_KILL;
-	test.m->sampler.watch.listed_at = clock_now();
+	test.m->sampler->watch.listed_at = clock_now();
 	step();
-	assert_true(test.m->sampler.census.keeps_none);
+	assert_true(test.m->sampler->census.keeps_none);
 	assert_true(test.n_complaints > 0);
-	assert_int_equal(test.m->in_flight.decision.pid, victim);
+	assert_int_equal(test.m->in_flight->decision.pid, victim);
 	wait_for_outcome();
 	assert_true(is_killed(victim));
 }
@@ -104,14 +104,14 @@ static void test_a_victim_that_vanishes_before_it_is_confirmed(void **state)
 	test.error_pid = large;
 	test.cgroup_result = PROC_GONE;
 	test.n_cgroup_results = 1;
-	test.m->selection.stuck.nominated_at = 1;
+	test.m->selection->stuck.nominated_at = 1;
 	step();
-	assert_int_equal(test.m->in_flight.decision.pid, large);
+	assert_int_equal(test.m->in_flight->decision.pid, large);
 	assert_int_equal(test.n_signals, 0);
-	assert_int_equal(test.m->regime.state, REGIME_WATCH);
-	assert_int_equal(test.m->selection.n_vanished, 1);
+	assert_int_equal(test.m->regime->state, REGIME_WATCH);
+	assert_int_equal(test.m->selection->n_vanished, 1);
 	/* If a survey had named it, that may name its successor. */
-	assert_int_equal(test.m->selection.stuck.nominated_at, 0);
+	assert_int_equal(test.m->selection->stuck.nominated_at, 0);
 
 	/* The same, by its cgroup in the freezer's hierarchy. */
 	test.v1_result = PROC_GONE;
@@ -119,7 +119,7 @@ static void test_a_victim_that_vanishes_before_it_is_confirmed(void **state)
 	assert_int_equal(test.n_signals, 0);
 	test.v1_result = 0;
 	step();
-	assert_int_equal(test.m->in_flight.decision.pid, large);
+	assert_int_equal(test.m->in_flight->decision.pid, large);
 	wait_for_outcome();
 	assert_true(is_killed(large));
 	assert_true(is_alive(small));
@@ -150,17 +150,17 @@ static void test_sharers_that_cannot_be_had(void **state)
 		test.open_error = cases[i].open_error;
 		test.sharers_error = cases[i].find_error;
 		step();
-		assert_int_equal(test.m->in_flight.decision.pid, victim);
-		assert_int_equal(test.m->in_flight.decision.n_sharers, cases[i].n_sharers);
-		assert_int_equal(test.m->in_flight.decision.sharers_error, cases[i].sharers_error);
+		assert_int_equal(test.m->in_flight->decision.pid, victim);
+		assert_int_equal(test.m->in_flight->decision.n_sharers, cases[i].n_sharers);
+		assert_int_equal(test.m->in_flight->decision.sharers_error, cases[i].sharers_error);
 		wait_for_outcome();
 		if (cases[i].is_killed) {
 			assert_true(is_killed(victim));
 		} else {
 			assert_true(is_alive(victim));
-			assert_int_equal(test.m->in_flight.decision.spared_pid, sharer);
+			assert_int_equal(test.m->in_flight->decision.spared_pid, sharer);
 			assert_int_equal(test.n_signals, 0);
-			assert_int_equal(test.m->in_flight.decision.backoff_usec,
+			assert_int_equal(test.m->in_flight->decision.backoff_usec,
 					 30 * USEC_PER_SEC);
 		}
 		test.m = manager_free(test.m);

@@ -48,12 +48,12 @@ static bool take_step(const struct tick_case *c, const struct step *step)
 	unsigned next = dumped_machine_tick();
 
 	/* The exit of a victim is waited for by its pidfd. */
-	if (m->regime.state == step->state && dumped.event == step->event && next == step->next &&
+	if (m->regime->state == step->state && dumped.event == step->event && next == step->next &&
 	    strcmp(dumped.sent, step->sent ? step->sent : "") == 0 &&
-	    dumped.watched == (m->regime.state == KILLING ? m->in_flight.decision.pid : 0))
+	    dumped.watched == (m->regime->state == KILLING ? m->in_flight->decision.pid : 0))
 		return true;
 	print_error("%s, at %u ms: state %s, event %d, sent \"%s\", next %u ms, watched %d\n",
-		    c->name, step->reading.at, regime_to_string(m->regime.state), dumped.event,
+		    c->name, step->reading.at, regime_to_string(m->regime->state), dumped.event,
 		    dumped.sent, next, dumped.watched);
 	return false;
 }
@@ -68,7 +68,7 @@ static void add_word(char *buf, size_t size, const char *word)
 
 static const char *tell_history(char *buf, size_t size)
 {
-	struct history *history = recorder_history(dumped.manager->tick.recorder);
+	struct history *history = recorder_history(dumped.manager->tick->recorder);
 
 	buf[0] = '\0';
 	for (unsigned i = 0; i < history_count(history); i++) {

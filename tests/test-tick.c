@@ -38,19 +38,19 @@ static void test_tick_kills_the_largest_of_the_subtree_and_no_other(void **state
 	middle = spawn("", 32, false);
 	start(KILL_NOW);
 	one_tick();
-	assert_int_equal(test.manager->regime.state, REGIME_KILLING);
-	assert_int_equal(test.manager->in_flight.decision.pid, large);
+	assert_int_equal(test.manager->regime->state, REGIME_KILLING);
+	assert_int_equal(test.manager->in_flight->decision.pid, large);
 	wait_for_outcome();
-	assert_true(is_over(test.manager->in_flight.decision.outcome));
+	assert_true(is_over(test.manager->in_flight->decision.outcome));
 	assert_int_equal(exit_signal(large), SIGKILL);
 	assert_true(is_alive(outside) && is_alive(small) && is_alive(middle));
 	assert_int_equal(test.n_signals, 1);
 	assert_int_equal(test.n_journal, 2); /* the decision and the end */
-	assert_false(test.manager->in_flight.decision.ineffective);
+	assert_false(test.manager->in_flight->decision.ineffective);
 
 	/* The policy still holds: the next one is the next largest. */
 	one_tick();
-	assert_int_equal(test.manager->in_flight.decision.pid, middle);
+	assert_int_equal(test.manager->in_flight->decision.pid, middle);
 	wait_for_outcome();
 	assert_true(is_alive(outside) && is_alive(small));
 }
@@ -78,7 +78,7 @@ static void test_tick_allocates_nothing_from_choice_to_watching(void **state)
 
 static size_t policy_index(const char *name)
 {
-	struct policy_set *set = &test.manager->config.policies;
+	struct policy_set *set = &test.manager->config->policies;
 
 	return (size_t)(policy_set_policy(set, name) - set->policies);
 }
@@ -93,24 +93,24 @@ static void test_tick_starts_anew_after_a_gap(void **state)
 	require_subtree();
 	pid = spawn("", 8, false);
 	start("[Policy slow]\nMemoryAvailable=100%\nAction=kill\nFor=10s\n");
-	holds_since = &test.manager->sampler.domain.holds_since[policy_index("slow")];
+	holds_since = &test.manager->sampler->domain.holds_since[policy_index("slow")];
 	now = clock_now();
-	(void)tick(&test.manager->tick, now);
+	(void)tick(test.manager->tick, now);
 	assert_int_equal(*holds_since, now);
 	/* Sampled in time, it would hold by the tenth second. */
-	(void)tick(&test.manager->tick, now + USEC_PER_SEC);
+	(void)tick(test.manager->tick, now + USEC_PER_SEC);
 	assert_int_equal(*holds_since, now);
-	(void)tick(&test.manager->tick, now + 11 * USEC_PER_SEC);
+	(void)tick(test.manager->tick, now + 11 * USEC_PER_SEC);
 	fail_malloc = false;
 	assert_int_equal(*holds_since, now + 11 * USEC_PER_SEC);
 	assert_int_equal(test.n_signals, 0);
 	assert_true(is_alive(pid));
-	if (test.manager->sampler.domain.has_psi)
-		assert_int_equal(test.manager->sampler.domain.psi.n_samples, 1);
-	assert_int_equal(test.manager->sampler.forecast.n_samples, 1);
+	if (test.manager->sampler->domain.has_psi)
+		assert_int_equal(test.manager->sampler->domain.psi.n_samples, 1);
+	assert_int_equal(test.manager->sampler->forecast.n_samples, 1);
 	/* From then on it holds. */
 	for (usec_t s = 12; s <= 21; s++)
-		(void)tick(&test.manager->tick, now + s * USEC_PER_SEC);
+		(void)tick(test.manager->tick, now + s * USEC_PER_SEC);
 	fail_malloc = false;
 	assert_int_equal(test.n_signals, 1);
 	wait_for_outcome();
@@ -131,7 +131,7 @@ static void test_tick_times_the_signal_without_the_thaw(void **state)
 	start(KILL_NOW);
 	test.on_thaw = thaw_late;
 	one_tick();
-	d = &test.manager->in_flight.decision;
+	d = &test.manager->in_flight->decision;
 	assert_true(d->signal_usec > 0);
 	assert_true(d->signal_usec + 30 * USEC_PER_MSEC <= d->signalled_at - d->decided_at);
 	wait_for_outcome();
@@ -150,7 +150,7 @@ static void test_tick_keeps_a_record(void **state)
 	large = spawn("/a", 64, false);
 	start(KILL_NOW);
 	one_tick();
-	d = &test.manager->in_flight.decision;
+	d = &test.manager->in_flight->decision;
 	e = newest();
 	assert_int_equal(e->pid, large);
 	assert_string_equal(e->outcome, "wait");
@@ -188,9 +188,9 @@ static void test_tick_keeps_a_record(void **state)
 	for (unsigned i = 0; i < 3; i++) {
 		static const usec_t at[] = { 120, 510, 2010 };
 
-		test.manager->regime.watch_until = 0; /* calm samples seldom */
-		next = tick(&test.manager->tick, d->signalled_at + at[i] * USEC_PER_MSEC);
-		assert_true(recorder_is_open(test.manager->tick.recorder) == (i < 2));
+		test.manager->regime->watch_until = 0; /* calm samples seldom */
+		next = tick(test.manager->tick, d->signalled_at + at[i] * USEC_PER_MSEC);
+		assert_true(recorder_is_open(test.manager->tick->recorder) == (i < 2));
 		if (i < 2) /* the next sample is not later than the next mark */
 			assert_true(next <= (i == 0 ? 380 : 1490) * USEC_PER_MSEC);
 	}
@@ -199,7 +199,7 @@ static void test_tick_keeps_a_record(void **state)
 	assert_int_not_equal(e->reclaimed_500ms_bytes, HISTORY_UNKNOWN_U64);
 	assert_int_not_equal(e->reclaimed_2s_bytes, HISTORY_UNKNOWN_U64);
 	assert_int_equal(e->reclaimed_bytes, e->reclaimed_2s_bytes);
-	assert_int_equal(history_count(recorder_history(test.manager->tick.recorder)), 1);
+	assert_int_equal(history_count(recorder_history(test.manager->tick->recorder)), 1);
 }
 
 static void test_tick_thaws_the_whole_group_and_freezes_it_again(void **state)
@@ -217,14 +217,14 @@ static void test_tick_thaws_the_whole_group_and_freezes_it_again(void **state)
 	assert_true(group_is_frozen("/a/b/c"));
 	start(TERM_NOW); /* a SIGTERM is only acted on when thawed */
 	one_tick();
-	assert_int_equal(test.manager->in_flight.decision.pid, large);
-	assert_int_equal(test.manager->in_flight.victim.thawed.n_levels, 1);
+	assert_int_equal(test.manager->in_flight->decision.pid, large);
+	assert_int_equal(test.manager->in_flight->victim.thawed.n_levels, 1);
 	assert_int_equal(newest()->thawed_levels, 1);
 	wait_for_outcome();
 	assert_int_equal(newest()->refrozen, 1);
 	assert_int_equal(exit_signal(large), SIGTERM);
 	assert_true(is_alive(sibling) && is_alive(cousin));
-	assert_int_equal(test.manager->in_flight.decision.refrozen, 1);
+	assert_int_equal(test.manager->in_flight->decision.refrozen, 1);
 	for (int i = 0; i < 2000 && !group_is_frozen("/a"); i++)
 		usleep(10000);
 	assert_true(group_is_frozen("/a"));
@@ -248,8 +248,8 @@ static void test_tick_puts_a_group_back_when_it_stands_down(void **state)
 	let_the_emergency_pass(victim);
 	let_the_grace_pass();
 	wait_for_outcome();
-	assert_int_equal(test.manager->in_flight.decision.outcome, KILL_PROGRESS_CANCELLED);
-	assert_int_equal(test.manager->in_flight.decision.refrozen, 1);
+	assert_int_equal(test.manager->in_flight->decision.outcome, KILL_PROGRESS_CANCELLED);
+	assert_int_equal(test.manager->in_flight->decision.refrozen, 1);
 	for (int i = 0; i < 2000 && !group_is_frozen("/a"); i++)
 		usleep(10000);
 	assert_true(group_is_frozen("/a"));
@@ -279,17 +279,17 @@ static void test_tick_kills_what_holds_memory_by_descriptors(void **state)
 	spawn("", 16, false);
 	start("MinVictim=64M\n" KILL_NOW);
 	one_tick();
-	assert_int_equal(test.manager->regime.state, REGIME_STUCK);
+	assert_int_equal(test.manager->regime->state, REGIME_STUCK);
 	assert_int_equal(test.n_signals, 0);
-	for (int i = 0; i < 6000 && test.manager->regime.state == REGIME_STUCK; i++) {
+	for (int i = 0; i < 6000 && test.manager->regime->state == REGIME_STUCK; i++) {
 		usleep(10000);
 		one_tick();
 	}
-	assert_int_equal(test.manager->in_flight.decision.pid, holder);
-	assert_in_range(test.manager->in_flight.decision.held, 64 * MIB, 97 * MIB);
+	assert_int_equal(test.manager->in_flight->decision.pid, holder);
+	assert_in_range(test.manager->in_flight->decision.held, 64 * MIB, 97 * MIB);
 	wait_for_outcome();
 	assert_int_equal(exit_signal(holder), SIGKILL);
-	assert_false(test.manager->in_flight.decision.ineffective);
+	assert_false(test.manager->in_flight->decision.ineffective);
 }
 
 static void test_tick_dry_run_never_signals(void **state)
@@ -301,7 +301,7 @@ static void test_tick_dry_run_never_signals(void **state)
 	start("DryRun=yes\n" KILL_NOW);
 	for (int i = 0; i < 5; i++)
 		one_tick();
-	assert_int_equal(test.manager->in_flight.decision.pid, victim);
+	assert_int_equal(test.manager->in_flight->decision.pid, victim);
 	assert_int_equal(test.n_signals, 0);
 	assert_int_equal(test.n_journal, 1); /* logged once, not five times */
 	assert_string_equal(newest()->kind, "dry-run");
@@ -349,9 +349,9 @@ static void test_tick_finds_a_process_whose_leader_has_exited(void **state)
 	assert_int_equal(write(go[1], "", 1), 1);
 	small = spawn("", 16, false);
 	start(KILL_NOW);
-	assert_int_equal(census_find(&test.manager->sampler.census, headless)->state, 'Z');
+	assert_int_equal(census_find(&test.manager->sampler->census, headless)->state, 'Z');
 	one_tick();
-	assert_int_equal(test.manager->in_flight.decision.pid, headless);
+	assert_int_equal(test.manager->in_flight->decision.pid, headless);
 	wait_for_outcome();
 	assert_true(is_alive(small));
 }

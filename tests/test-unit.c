@@ -8,11 +8,11 @@
 #include <string.h>
 
 #include "daemon/kill/unit.h"
-#include "daemon/manager.h"
 #include "daemon/watch/swap-use.h"
 #include "lib/kill/unit-mark.h"
 #include "lib/snapshot/census-tree.h"
 #include "lib/sys/proc.h"
+#include "tests/manager-parts.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -103,13 +103,12 @@ const struct census_process *__wrap_victim_largest_below(const struct census_nod
 static int setup(void **state)
 {
 	memset(&test, 0, sizeof(test));
-	test.m = malloc(sizeof(*test.m));
+	test.m = manager_alloc();
 	if (!test.m)
 		return -1;
-	manager_init(test.m);
-	test.m->in_flight.unit_marker = (struct unit_marker *)(void *)&test; /* only handed on */
-	test.m->in_flight.decision.pid = 812;
-	strcpy(test.m->in_flight.decision.cgroup, "/system.slice/db.service/workers");
+	test.m->in_flight->unit_marker = (struct unit_marker *)(void *)&test; /* only handed on */
+	test.m->in_flight->decision.pid = 812;
+	strcpy(test.m->in_flight->decision.cgroup, "/system.slice/db.service/workers");
 	test.ppid = 1;
 	test.parent_cgroup = "/init.scope";
 	largest = (struct census_process){ 0 };
@@ -152,7 +151,7 @@ static void test_which_kill_terminates_a_unit(void **state)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct decision *d = &test.m->in_flight.decision;
+		struct decision *d = &test.m->in_flight->decision;
 
 		strcpy(d->cgroup, cases[i].cgroup);
 		d->target = cases[i].group ? POLICY_TARGET_CGROUP : POLICY_TARGET_PROCESS;
@@ -160,14 +159,14 @@ static void test_which_kill_terminates_a_unit(void **state)
 		test.ppid = cases[i].ppid;
 		test.parent_cgroup = cases[i].parent;
 		test.marked[0] = '\0';
-		unit_before_signal(&test.m->in_flight);
+		unit_before_signal(test.m->in_flight);
 		assert_string_equal(test.marked, cases[i].marked);
 		assert_int_equal(d->unit_is_marked, cases[i].marked[0] != '\0');
 	}
-	test.m->in_flight.unit_marker = NULL; /* systemd does not count by cgroup v2 */
-	strcpy(test.m->in_flight.decision.cgroup, UNIT);
+	test.m->in_flight->unit_marker = NULL; /* systemd does not count by cgroup v2 */
+	strcpy(test.m->in_flight->decision.cgroup, UNIT);
 	test.marked[0] = '\0';
-	unit_before_signal(&test.m->in_flight);
+	unit_before_signal(test.m->in_flight);
 	assert_string_equal(test.marked, "");
 }
 
@@ -190,15 +189,15 @@ static void test_what_becomes_of_a_mark(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		test.mark_result = cases[i].mark_result;
 		test.n_killed = test.n_cancels = 0;
-		test.m->in_flight.victim.group.n_signalled = cases[i].n_signalled;
-		unit_before_signal(&test.m->in_flight);
-		unit_after_signal(&test.m->in_flight, cases[i].signal_result);
-		assert_int_equal(test.m->in_flight.decision.unit_is_marked, cases[i].is_marked);
+		test.m->in_flight->victim.group.n_signalled = cases[i].n_signalled;
+		unit_before_signal(test.m->in_flight);
+		unit_after_signal(test.m->in_flight, cases[i].signal_result);
+		assert_int_equal(test.m->in_flight->decision.unit_is_marked, cases[i].is_marked);
 		assert_int_equal(test.n_killed, cases[i].n_killed);
 		assert_int_equal(test.n_cancels, cases[i].n_cancels);
-		assert_int_equal(test.m->in_flight.decision.unit_error, cases[i].mark_result);
+		assert_int_equal(test.m->in_flight->decision.unit_error, cases[i].mark_result);
 	}
-	unit_cancel(&test.m->in_flight); /* nothing is marked */
+	unit_cancel(test.m->in_flight); /* nothing is marked */
 	assert_int_equal(test.n_cancels, 0);
 }
 
@@ -208,46 +207,46 @@ static void test_what_cannot_be_swapped(void **state)
 {
 	struct manager *m = test.m;
 
-	m->sampler.domain.reading = (struct memory_reading){
+	m->sampler->domain.reading = (struct memory_reading){
 		.total = 8 * GIB, .available = GIB, .swap_total = GIB, .swap_free = GIB
 	};
-	m->machine.cgroups.v2_has_memory = true;
-	m->sampler.domain.unswappable = 7;
-	swap_use_sample(&m->sampler, NOW);
-	assert_int_equal(m->sampler.domain.unswappable, 0); /* no process is known */
+	m->machine->cgroups.v2_has_memory = true;
+	m->sampler->domain.unswappable = 7;
+	swap_use_sample(m->sampler, NOW);
+	assert_int_equal(m->sampler->domain.unswappable, 0); /* no process is known */
 
 	largest.pid = 812;
 	test.barred = 3 * GIB;
-	swap_use_sample(&m->sampler, NOW + 1); /* too soon */
-	assert_int_equal(m->sampler.domain.unswappable, 0);
-	swap_use_sample(&m->sampler, NOW + USEC_PER_SEC);
-	assert_int_equal(m->sampler.domain.unswappable, 3 * GIB);
+	swap_use_sample(m->sampler, NOW + 1); /* too soon */
+	assert_int_equal(m->sampler->domain.unswappable, 0);
+	swap_use_sample(m->sampler, NOW + USEC_PER_SEC);
+	assert_int_equal(m->sampler->domain.unswappable, 3 * GIB);
 	assert_string_equal(test.asked_of, "/");
 	test.barred = 2 * GIB;
-	swap_use_sample(&m->sampler, NOW + 2 * USEC_PER_SEC - 1);
-	assert_int_equal(m->sampler.domain.unswappable, 3 * GIB);
+	swap_use_sample(m->sampler, NOW + 2 * USEC_PER_SEC - 1);
+	assert_int_equal(m->sampler->domain.unswappable, 3 * GIB);
 	largest.pid = 813; /* not so soon of another one */
-	swap_use_sample(&m->sampler, NOW + USEC_PER_SEC + USEC_PER_SEC / 4 - 1);
-	assert_int_equal(m->sampler.domain.unswappable, 3 * GIB);
-	swap_use_sample(&m->sampler, NOW + USEC_PER_SEC + USEC_PER_SEC / 4);
-	assert_int_equal(m->sampler.domain.unswappable, 2 * GIB);
-	m->machine.cgroups.v2_has_memory = false; /* there are no limits of swap */
-	swap_use_sample(&m->sampler, NOW + 3 * USEC_PER_SEC);
-	assert_int_equal(m->sampler.domain.unswappable, 0);
+	swap_use_sample(m->sampler, NOW + USEC_PER_SEC + USEC_PER_SEC / 4 - 1);
+	assert_int_equal(m->sampler->domain.unswappable, 3 * GIB);
+	swap_use_sample(m->sampler, NOW + USEC_PER_SEC + USEC_PER_SEC / 4);
+	assert_int_equal(m->sampler->domain.unswappable, 2 * GIB);
+	m->machine->cgroups.v2_has_memory = false; /* there are no limits of swap */
+	swap_use_sample(m->sampler, NOW + 3 * USEC_PER_SEC);
+	assert_int_equal(m->sampler->domain.unswappable, 0);
 	test.is_last_resort = true; /* vm.swappiness=0 */
-	swap_use_sample(&m->sampler, NOW + 4 * USEC_PER_SEC);
-	assert_int_equal(m->sampler.domain.unswappable, UINT64_MAX);
+	swap_use_sample(m->sampler, NOW + 4 * USEC_PER_SEC);
+	assert_int_equal(m->sampler->domain.unswappable, UINT64_MAX);
 
 	/* Nothing is read while there is much memory, or no swap to use. */
 	test.n_asked = 0;
-	m->sampler.domain.reading.available = 2 * GIB;
-	swap_use_sample(&m->sampler, NOW + 4 * USEC_PER_SEC);
-	assert_int_equal(m->sampler.domain.unswappable, 0);
-	m->sampler.domain.reading.available = GIB;
-	m->sampler.domain.reading.swap_free = 0;
-	m->sampler.domain.unswappable = 7;
-	swap_use_sample(&m->sampler, NOW + 5 * USEC_PER_SEC);
-	assert_int_equal(m->sampler.domain.unswappable, 0);
+	m->sampler->domain.reading.available = 2 * GIB;
+	swap_use_sample(m->sampler, NOW + 4 * USEC_PER_SEC);
+	assert_int_equal(m->sampler->domain.unswappable, 0);
+	m->sampler->domain.reading.available = GIB;
+	m->sampler->domain.reading.swap_free = 0;
+	m->sampler->domain.unswappable = 7;
+	swap_use_sample(m->sampler, NOW + 5 * USEC_PER_SEC);
+	assert_int_equal(m->sampler->domain.unswappable, 0);
 	assert_int_equal(test.n_asked, 0);
 }
 

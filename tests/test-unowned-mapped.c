@@ -18,7 +18,7 @@
  * victim_apply_share() counts them, and with their fair share. */
 static void add_family(unsigned measured)
 {
-	struct census *census = &test.m->sampler.census;
+	struct census *census = &test.m->sampler->census;
 
 	for (unsigned i = 0; i < 100; i++) {
 		struct census_process *process = add((pid_t)(1000 + i), "pg", MIB);
@@ -41,10 +41,10 @@ static void add_family(unsigned measured)
 static void test_what_a_family_maps_counts_once(void **state)
 {
 	add_family(100);
-	assert_true(unowned_mapped_shmem(&test.m->selection) <= 61 * MIB);
+	assert_true(unowned_mapped_shmem(test.m->selection) <= 61 * MIB);
 	fill_tmpfs();
-	(void)stuck_min_victim(&test.m->selection, &test.policy);
-	assert_true(test.m->selection.stuck.unowned_growth >= 5 * GIB - 61 * MIB);
+	(void)stuck_min_victim(test.m->selection, &test.policy);
+	assert_true(test.m->selection->stuck.unowned_growth >= 5 * GIB - 61 * MIB);
 }
 
 static void test_relatives_of_one_that_was_measured_map_the_same(void **state)
@@ -52,19 +52,19 @@ static void test_relatives_of_one_that_was_measured_map_the_same(void **state)
 	struct census_process *other;
 
 	add_family(1);
-	assert_true(unowned_mapped_shmem(&test.m->selection) <= 61 * MIB);
+	assert_true(unowned_mapped_shmem(test.m->selection) <= 61 * MIB);
 	/* Not another program, and not more than it maps at all. */
 	other = add(2000, "other", MIB);
 	other->code_pages = 78;
 	other->memory.shmem = 500 * MIB;
-	assert_true(unowned_mapped_shmem(&test.m->selection) >= 500 * MIB);
-	assert_true(unowned_mapped_shmem(&test.m->selection) <= 561 * MIB);
+	assert_true(unowned_mapped_shmem(test.m->selection) >= 500 * MIB);
+	assert_true(unowned_mapped_shmem(test.m->selection) <= 561 * MIB);
 }
 
 static void test_of_an_unknown_family_all_counts(void **state)
 {
 	add_family(0);
-	assert_int_equal(unowned_mapped_shmem(&test.m->selection), 100 * 60 * MIB);
+	assert_int_equal(unowned_mapped_shmem(test.m->selection), 100 * 60 * MIB);
 }
 
 /* Of two families the one that maps more; what was not measured, or is no family, counts in full.
@@ -98,25 +98,25 @@ static void test_the_largest_family_counts_once(void **state)
 		process->fair_share = (float)(22 * MIB);
 		counts += rows[i].counts * MIB;
 	}
-	assert_int_equal(unowned_mapped_shmem(&test.m->selection), counts);
+	assert_int_equal(unowned_mapped_shmem(test.m->selection), counts);
 }
 
 static void test_little_is_available(void **state)
 {
-	struct memory_reading *r = &test.m->sampler.domain.reading;
+	struct memory_reading *r = &test.m->sampler->domain.reading;
 
 	r->total = 1000 * MIB;
 	r->available = 200 * MIB; /* a fifth */
-	assert_false(unowned_is_low(&test.m->selection));
+	assert_false(unowned_is_low(test.m->selection));
 	r->available--;
-	assert_true(unowned_is_low(&test.m->selection));
+	assert_true(unowned_is_low(test.m->selection));
 }
 
 /* In the last five minutes and in those before. */
 static void test_when_most_was_available(void **state)
 {
-	const struct stuck *s = &test.m->selection.stuck;
-	struct memory_reading *r = &test.m->sampler.domain.reading;
+	const struct stuck *s = &test.m->selection->stuck;
+	struct memory_reading *r = &test.m->sampler->domain.reading;
 	struct census_process *mapper = add(7, "mapper", MIB);
 	static const struct {
 		usec_t after;
@@ -135,7 +135,7 @@ static void test_when_most_was_available(void **state)
 		r->available = r->counters.free = rows[i].available * MIB;
 		r->counters.shmem = r->counters.cached = rows[i].tmpfs * MIB;
 		r->counters.anon = r->counters.total - r->available - r->counters.cached;
-		unowned_note_calm(&test.m->selection, NOW + rows[i].after);
+		unowned_note_calm(test.m->selection, NOW + rows[i].after);
 		assert_int_equal(s->best.available, rows[i].best * MIB);
 		assert_int_equal(s->best.unowned, rows[i].best_tmpfs * MIB);
 		assert_int_equal(s->best_earlier.available, rows[i].earlier * MIB);
@@ -144,19 +144,19 @@ static void test_when_most_was_available(void **state)
 	r->available = r->counters.free = GIB;
 	r->counters.shmem = r->counters.cached = 5100 * MIB;
 	r->counters.anon = r->counters.total - r->available - r->counters.cached;
-	assert_int_equal(unowned_since(&test.m->selection), 5000 * MIB);
-	assert_int_equal(unowned_may_be_held(&test.m->selection), 5000 * MIB);
+	assert_int_equal(unowned_since(test.m->selection), 5000 * MIB);
+	assert_int_equal(unowned_may_be_held(test.m->selection), 5000 * MIB);
 	/* What a process maps is its own.  An eighth of memory matters. */
 	mapper->memory.shmem = (5000 - 1024) * MIB;
-	assert_int_equal(unowned_may_be_held(&test.m->selection), GIB);
+	assert_int_equal(unowned_may_be_held(test.m->selection), GIB);
 	mapper->memory.shmem++;
-	assert_int_equal(unowned_may_be_held(&test.m->selection), 0);
+	assert_int_equal(unowned_may_be_held(test.m->selection), 0);
 }
 
 /* It began in watch: all that is used counts, in memory and swap. */
 static void test_calm_was_never_seen(void **state)
 {
-	struct memory_reading *r = &test.m->sampler.domain.reading;
+	struct memory_reading *r = &test.m->sampler->domain.reading;
 
 	r->counters.hugetlb = 10 * MIB;
 	r->swap_total = 4 * GIB;
@@ -164,9 +164,9 @@ static void test_calm_was_never_seen(void **state)
 	r->counters.shmem = r->counters.cached = 6 * GIB;
 	r->counters.anon = r->counters.total - r->available - 6 * GIB - 10 * MIB;
 	/* 10 of 12 GiB are used, and a tmpfs is less than three quarters of it. */
-	assert_int_equal(unowned_growth_less(&test.m->selection, 0), 0);
+	assert_int_equal(unowned_growth_less(test.m->selection, 0), 0);
 	r->swap_free = 4 * GIB;
-	assert_int_equal(unowned_growth_less(&test.m->selection, 0), 6 * GIB);
+	assert_int_equal(unowned_growth_less(test.m->selection, 0), 6 * GIB);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -25,18 +25,18 @@ static void test_what_no_process_holds_raises_the_minimum(void **state)
 	struct manager *m = test.m;
 
 	set_policy();
-	assert_true(stuck_min_victim(&m->selection, &test.policy) < 64 * MIB);
+	assert_true(stuck_min_victim(m->selection, &test.policy) < 64 * MIB);
 	fill_tmpfs();
 	/* Killing what is small against that would be in vain. */
-	assert_int_equal(stuck_min_victim(&m->selection, &test.policy), 5 * GIB / 2);
-	assert_int_equal(m->selection.stuck.unowned_growth, 5 * GIB);
+	assert_int_equal(stuck_min_victim(m->selection, &test.policy), 5 * GIB / 2);
+	assert_int_equal(m->selection->stuck.unowned_growth, 5 * GIB);
 	/* It is mapped by a process: that holds it. */
 	add(7, "mapper", MIB)->memory.shmem = 5 * GIB;
-	assert_true(stuck_min_victim(&m->selection, &test.policy) < 64 * MIB);
+	assert_true(stuck_min_victim(m->selection, &test.policy) < 64 * MIB);
 	/* But by what was measured it remains when that is killed. */
-	census_find(&m->sampler.census, 7)->memory.is_measured = true;
-	census_find(&m->sampler.census, 7)->memory.kept = 5 * GIB;
-	assert_int_equal(stuck_min_victim(&m->selection, &test.policy), 5 * GIB / 2);
+	census_find(&m->sampler->census, 7)->memory.is_measured = true;
+	census_find(&m->sampler->census, 7)->memory.kept = 5 * GIB;
+	assert_int_equal(stuck_min_victim(m->selection, &test.policy), 5 * GIB / 2);
 }
 
 /* What statm adds for many small processes may be pages of files, and hides nothing where a survey
@@ -44,52 +44,52 @@ static void test_what_no_process_holds_raises_the_minimum(void **state)
 static void test_small_processes_hide_nothing(void **state)
 {
 	struct manager *m = test.m;
-	struct stuck *s = &m->selection.stuck;
+	struct stuck *s = &m->selection->stuck;
 
 	set_policy();
-	(void)stuck_min_victim(&m->selection, &test.policy);
+	(void)stuck_min_victim(m->selection, &test.policy);
 	fill_tmpfs();
 	for (pid_t pid = 1; pid <= 300; pid++)
 		add(pid, "small", MIB)->memory.shmem = 15 * MIB;
-	(void)stuck_min_victim(&m->selection, &test.policy);
+	(void)stuck_min_victim(m->selection, &test.policy);
 	assert_int_equal(s->unowned_growth, 0);
 
 	s->has_survey = true;
-	s->surveyed_at = m->sampler.sampled_at = NOW;
+	s->surveyed_at = m->sampler->sampled_at = NOW;
 	s->surveyed.small_mapped_bytes = 100 * MIB;
-	(void)stuck_min_victim(&m->selection, &test.policy);
+	(void)stuck_min_victim(m->selection, &test.policy);
 	assert_int_equal(s->unowned_growth, 5 * GIB - 100 * MIB);
 	add(301, "large", MIB)->memory.shmem = 200 * MIB;
-	(void)stuck_min_victim(&m->selection, &test.policy);
+	(void)stuck_min_victim(m->selection, &test.policy);
 	assert_int_equal(s->unowned_growth, 5 * GIB - 300 * MIB);
 	add(302, "large, just", MIB)->memory.shmem = WHERE_MAPPED_SMALL;
-	(void)stuck_min_victim(&m->selection, &test.policy);
+	(void)stuck_min_victim(m->selection, &test.policy);
 	assert_int_equal(s->unowned_growth, 5 * GIB - 316 * MIB);
 
 	s->surveyed.is_partial = true;
-	(void)stuck_min_victim(&m->selection, &test.policy);
+	(void)stuck_min_victim(m->selection, &test.policy);
 	assert_int_equal(s->unowned_growth, 0);
 	s->surveyed.is_partial = false;
-	m->sampler.sampled_at = NOW + 3 * SEC;
-	(void)stuck_min_victim(&m->selection, &test.policy);
+	m->sampler->sampled_at = NOW + 3 * SEC;
+	(void)stuck_min_victim(m->selection, &test.policy);
 	assert_int_equal(s->unowned_growth, 0);
 }
 
 static void read_machine(uint64_t available, uint64_t tmpfs)
 {
-	struct memory_reading *r = &test.m->sampler.domain.reading;
+	struct memory_reading *r = &test.m->sampler->domain.reading;
 
 	r->available = r->counters.free = available;
 	r->counters.shmem = r->counters.cached = tmpfs;
 	r->counters.anon = r->counters.total - available - tmpfs;
-	unowned_note(&test.m->selection);
+	unowned_note(test.m->selection);
 	if (available > 2 * GIB)
-		unowned_note_calm(&test.m->selection, NOW);
+		unowned_note_calm(test.m->selection, NOW);
 }
 
 static uint64_t minimum(void)
 {
-	return stuck_min_victim(&test.m->selection, &test.policy) / MIB;
+	return stuck_min_victim(test.m->selection, &test.policy) / MIB;
 }
 
 /* A tmpfs has filled most of memory; after that, a process takes the rest. */
@@ -121,7 +121,7 @@ static void test_what_was_filled_before_does_not_shield_a_leak(void **state)
 
 static void set_shmem(pid_t pid, uint64_t bytes, uint64_t kept)
 {
-	struct proc_memory *memory = &census_find(&test.m->sampler.census, pid)->memory;
+	struct proc_memory *memory = &census_find(&test.m->sampler->census, pid)->memory;
 
 	memory->shmem = bytes;
 	memory->kept = kept;
@@ -172,32 +172,32 @@ static void test_but_what_is_mapped_and_stays_shields(void **state)
 	for (pid_t pid = 1000; pid < 1060; pid++)
 		add(pid, "small", MIB)->memory.shmem = 15 * MIB;
 	read_machine(left, 6 * GIB);
-	assert_int_equal(test.m->selection.stuck.mark.unowned, 6 * GIB);
+	assert_int_equal(test.m->selection->stuck.mark.unowned, 6 * GIB);
 }
 
 static uint64_t holder_minimum(void)
 {
 	(void)minimum();
-	return test.m->selection.stuck.holder_minimum / MIB;
+	return test.m->selection->stuck.holder_minimum / MIB;
 }
 
 static void survey(uint64_t held, uint64_t together)
 {
-	struct stuck *s = &test.m->selection.stuck;
+	struct stuck *s = &test.m->selection->stuck;
 
 	s->has_survey = true;
-	s->surveyed_at = test.m->sampler.sampled_at = NOW;
+	s->surveyed_at = test.m->sampler->sampled_at = NOW;
 	s->surveyed.unmapped[0].bytes = held / 2;
 	s->surveyed.unmapped[0].together = together;
 	s->surveyed.unmapped[WHERE_UNMAPPED_MAX - 1].bytes = held - held / 2;
-	unowned_note_survey(&test.m->selection);
+	unowned_note_survey(test.m->selection);
 }
 
 /* What processes hold by descriptors is known at a survey alone. */
 static void test_nor_a_leak_that_is_held_by_descriptors(void **state)
 {
 	const uint64_t left = GIB + 100 * MIB, before = 6 * GIB - 100 * MIB;
-	const struct stuck *s = &test.m->selection.stuck;
+	const struct stuck *s = &test.m->selection->stuck;
 
 	set_policy();
 	read_machine(7 * GIB, 100 * MIB);
@@ -217,7 +217,7 @@ static void test_nor_a_leak_that_is_held_by_descriptors(void **state)
 	/* For others all counts. */
 	assert_int_equal(minimum(), (before + 512 * MIB) / 2 / MIB);
 	/* It is old. */
-	test.m->sampler.sampled_at = NOW + 3 * SEC;
+	test.m->sampler->sampled_at = NOW + 3 * SEC;
 	(void)minimum();
 	assert_int_equal(s->held_growth, before + 512 * MIB);
 	/* The tmpfs has grown, and not what is held. */
@@ -233,15 +233,15 @@ static void test_nor_a_leak_that_is_held_by_descriptors(void **state)
 
 static void test_the_mark_moves_ten_times_in_a_second(void **state)
 {
-	const struct stuck *s = &test.m->selection.stuck;
+	const struct stuck *s = &test.m->selection->stuck;
 
-	test.m->sampler.sampled_at = NOW;
+	test.m->sampler->sampled_at = NOW;
 	read_machine(7 * GIB, 100 * MIB);
 	assert_int_equal(s->mark.unowned, 100 * MIB);
-	test.m->sampler.sampled_at = NOW + 99999;
+	test.m->sampler->sampled_at = NOW + 99999;
 	read_machine(6 * GIB, GIB);
 	assert_int_equal(s->mark.unowned, 100 * MIB);
-	test.m->sampler.sampled_at = NOW + 100000;
+	test.m->sampler->sampled_at = NOW + 100000;
 	read_machine(6 * GIB, GIB);
 	assert_int_equal(s->mark.unowned, GIB);
 }
@@ -259,13 +259,13 @@ static void test_what_was_freed_may_be_filled_again(void **state)
 	read_machine(6 * GIB + 100 * MIB, GIB);
 	read_machine(2 * GIB + 100 * MIB, GIB);
 	read_machine(GIB + 100 * MIB, 2 * GIB);
-	assert_int_equal(test.m->selection.stuck.mark.room, 3 * GIB + 100 * MIB);
+	assert_int_equal(test.m->selection->stuck.mark.room, 3 * GIB + 100 * MIB);
 }
 
 /* Swapped out it is in no figure, and available memory is as before. */
 static void test_what_is_swapped_out_was_not_taken_by_a_process(void **state)
 {
-	struct memory_reading *r = &test.m->sampler.domain.reading;
+	struct memory_reading *r = &test.m->sampler->domain.reading;
 
 	set_policy();
 	r->swap_total = r->swap_free = 2 * GIB;
@@ -294,9 +294,9 @@ static void test_what_of_a_tmpfs_is_swapped_out_is_held_by_no_process(void **sta
 		{ "most of it was", 6144, 3000, 0, true, 0, 3144 },
 	};
 	struct manager *m = test.m;
-	struct selection *sel = &m->selection;
+	struct selection *sel = m->selection;
 	struct stuck *s = &sel->stuck;
-	struct memory_reading *r = &m->sampler.domain.reading;
+	struct memory_reading *r = &m->sampler->domain.reading;
 	struct census_process *process = add(7, "process", GIB), *child = add(8, "process", GIB);
 
 	set_policy();
@@ -315,7 +315,7 @@ static void test_what_of_a_tmpfs_is_swapped_out_is_held_by_no_process(void **sta
 		assert_int_equal(s->unowned_growth, rows[i].without * MIB);
 
 		s->has_survey = true;
-		s->surveyed_at = m->sampler.sampled_at = NOW;
+		s->surveyed_at = m->sampler->sampled_at = NOW;
 		s->surveyed.tmpfs_bytes = rows[i].tmpfs * MIB;
 		(void)minimum();
 		assert_int_equal(s->unowned_growth, rows[i].grown * MIB);
@@ -326,12 +326,12 @@ static void test_what_of_a_tmpfs_is_swapped_out_is_held_by_no_process(void **sta
 	r->counters.swap_cached = 73 * MIB;
 	assert_false(unowned_may_be_swapped(sel));
 	r->counters.swap_cached = 0;
-	m->sampler.census.n_hidden = 1; /* they may have it */
+	m->sampler->census.n_hidden = 1; /* they may have it */
 	assert_false(unowned_may_be_swapped(sel));
-	m->sampler.census.n_hidden = 0;
-	m->sampler.census.n_unreadable = 1; /* as may these */
+	m->sampler->census.n_hidden = 0;
+	m->sampler->census.n_unreadable = 1; /* as may these */
 	assert_false(unowned_may_be_swapped(sel));
-	m->sampler.census.n_unreadable = 0;
+	m->sampler->census.n_unreadable = 0;
 	assert_true(unowned_may_be_swapped(sel));
 }
 

@@ -23,12 +23,12 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/kill/thaw-state.h"
-#include "daemon/manager.h"
 #include "daemon/tick/tick.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/io.h"
 #include "lib/kill/ledger.h"
 #include "tests/fail-malloc.h"
+#include "tests/manager-parts.h"
 #include "tests/real-groups.h"
 
 /* clang-format off */
@@ -193,17 +193,18 @@ static inline int teardown(void **state)
  */
 static inline struct manager *blank_manager(void)
 {
-	static struct manager m;
+	struct manager *m = manager_alloc();
 
-	manager_init(&m);
-	m.machine.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return &m;
+	assert_non_null(m);
+	m->machine->proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return m;
 }
 
 static inline void drop_manager(struct manager *m)
 {
-	thaw_state_close(&m->in_flight);
-	close(m->machine.proc_fd);
+	thaw_state_close(m->in_flight);
+	close(m->machine->proc_fd);
+	free(m);
 }
 
 static inline const char *file(void)
@@ -219,9 +220,9 @@ static inline unsigned n_entries_left(void)
 	struct manager *m = blank_manager();
 	unsigned n = 0;
 
-	assert_int_equal(thaw_state_open(&m->in_flight), 0);
+	assert_int_equal(thaw_state_open(m->in_flight), 0);
 	for (unsigned i = 0; i < LEDGER_ENTRIES; i++)
-		n += ledger_get(m->in_flight.ledger, i) != NULL;
+		n += ledger_get(m->in_flight->ledger, i) != NULL;
 	drop_manager(m);
 	return n;
 }
@@ -258,7 +259,7 @@ static inline struct manager *new_manager(const char *more)
 	fprintf(f, "[Daemon]\nMinVictim=1M\nSubtree=%s\n%s", test.subtree, more);
 	fclose(f);
 	assert_int_equal(manager_new(&options, false, &ops, &m), 0);
-	assert_int_equal(m->in_flight.ledger_error, 0);
+	assert_int_equal(m->in_flight->ledger_error, 0);
 	test.n_signals = test.n_choices = n_mallocs = 0; /* the self-test's do not count */
 	return m;
 }
@@ -283,7 +284,7 @@ static inline unsigned n_owed(void)
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < LEDGER_ENTRIES; i++)
-		n += ledger_get(test.manager->in_flight.ledger, i) != NULL;
+		n += ledger_get(test.manager->in_flight->ledger, i) != NULL;
 	return n;
 }
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "daemon/service.h"
 #include "tests/tick-case.h"
 
 /* clang-format off */
@@ -196,7 +197,7 @@ static void reload(const char *config)
 	char *errors = NULL;
 
 	dumped_machine_configure(config);
-	assert_int_equal(manager_reload(dumped.manager, &errors), 0);
+	assert_int_equal(service_reload(dumped.manager->monitor, &errors), 0);
 	assert_null(errors);
 }
 

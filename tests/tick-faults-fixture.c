@@ -17,11 +17,11 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/log/log.h"
-#include "daemon/manager.h"
 #include "daemon/tick/tick.h"
 #include "daemon/watch/stalls.h"
 #include "lib/base/io.h"
 #include "lib/select/sharers.h"
+#include "tests/manager-parts.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -216,20 +216,20 @@ void start(const char *policy)
 
 void step(void)
 {
-	usec_t decided_at = test.m->in_flight.decision.decided_at;
+	usec_t decided_at = test.m->in_flight->decision.decided_at;
 
-	test.m->selection.stuck.chosen_at = 0;
+	test.m->selection->stuck.chosen_at = 0;
 	for (int i = 0; i < 200; i++) {
-		(void)tick(&test.m->tick, clock_now());
-		if (test.m->regime.state == REGIME_KILLING ||
-		    test.m->in_flight.decision.decided_at != decided_at)
+		(void)tick(test.m->tick, clock_now());
+		if (test.m->regime->state == REGIME_KILLING ||
+		    test.m->in_flight->decision.decided_at != decided_at)
 			break;
 	}
 }
 
 static void tick_once(void)
 {
-	(void)tick(&test.m->tick, clock_now());
+	(void)tick(test.m->tick, clock_now());
 }
 
 void wait_for_outcome(void)

@@ -7,10 +7,10 @@
 
 #include <stddef.h>
 
-#include "daemon/manager.h"
 #include "daemon/watch/stalls.h"
 #include "lib/select/sharers.h"
 #include "tests/is-alive.h"
+#include "tests/manager-parts.h"
 
 #define PROCESSES_MAX 8
 

@@ -24,11 +24,11 @@
 #include <unistd.h>
 
 #include "daemon/base/clock.h"
-#include "daemon/manager.h"
 #include "daemon/record/recorder.h"
 #include "daemon/tick/tick.h"
 #include "lib/base/io.h"
 #include "tests/fail-malloc.h"
+#include "tests/manager-parts.h"
 
 /* clang-format off */
 #include <stdarg.h>
@@ -225,7 +225,7 @@ static inline void start(const char *more)
 /* Each step chooses a victim, as if a second had passed since none was found. */
 static inline void let_choose_again(void)
 {
-	test.manager->selection.stuck.chosen_at = 0;
+	test.manager->selection->stuck.chosen_at = 0;
 }
 
 static inline void let_malloc_succeed(void)
@@ -242,7 +242,7 @@ static inline void one_tick(void)
 /* As if the signal had been sent long ago. */
 static inline void let_the_grace_pass(void)
 {
-	test.manager->in_flight.decision.signalled_at -= 2 * 60 * USEC_PER_SEC;
+	test.manager->in_flight->decision.signalled_at -= 2 * 60 * USEC_PER_SEC;
 }
 
 static inline void some_ticks(void)
@@ -347,20 +347,20 @@ static inline int teardown(void **state)
 
 static inline void let_the_emergency_pass(pid_t pid)
 {
-	struct policy *now = policy_set_policy(&test.manager->config.policies, "now");
+	struct policy *now = policy_set_policy(&test.manager->config->policies, "now");
 
 	now->memory_available.permyriad = 0;
 }
 
 static inline const struct history_entry *newest(void)
 {
-	return history_get(recorder_history(test.manager->tick.recorder), 0);
+	return history_get(recorder_history(test.manager->tick->recorder), 0);
 }
 
 /* Reaped, the memory may be reclaimed before the exit can be seen. */
 static inline void assert_succeeded(void)
 {
-	enum kill_progress outcome = test.manager->in_flight.decision.outcome;
+	enum kill_progress outcome = test.manager->in_flight->decision.outcome;
 
 	assert_true(outcome == KILL_PROGRESS_GONE || outcome == KILL_PROGRESS_RECLAIMED);
 }

@@ -26,7 +26,7 @@
 
 /* A reload is two messages. */
 #define N_SLOTS 4
-/* With the longest status (manager.h). */
+/* With the longest status (service.h). */
 #define STATUS_SIZE  512
 #define MESSAGE_SIZE (STATUS_SIZE + 64)
 #define STACK_SIZE   (32 * KIB)

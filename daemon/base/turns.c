@@ -29,7 +29,8 @@ static void read_usage(const struct turns *turns, struct latency_usage *ret)
 	char text[128];
 
 	*ret = (struct latency_usage){ 0 };
-	if (turns->schedstat_fd <= 0 || io_read_record_fd(turns->schedstat_fd, text, sizeof(text)) < 0 ||
+	if (turns->schedstat_fd <= 0 ||
+	    io_read_record_fd(turns->schedstat_fd, text, sizeof(text)) < 0 ||
 	    latency_parse_schedstat(text, ret) < 0)
 		return;
 	if (getrusage(RUSAGE_THREAD, &usage) == 0)

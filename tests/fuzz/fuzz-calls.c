@@ -8,15 +8,15 @@
 #include <unistd.h>
 
 #include "daemon/bus/bus-internal.h"
-#include "daemon/manager.h"
 #include "daemon/record/recorder.h"
 #include "tests/fuzz/fuzz-socket.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/manager-parts.h"
 
 #define HEADER_SIZE 16
 #define INPUT_MAX   (4 * KIB)
 
-static struct manager manager;
+static struct manager *manager;
 static struct bus bus;
 
 static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *error)
@@ -72,11 +72,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size == 0 || size > INPUT_MAX)
 		return 0;
-	if (!manager.tick.recorder) {
-		manager_init(&manager);
-		FUZZ_CHECK(recorder_new(-EBADF, &manager.in_flight, &manager.tick.recorder) == 0);
+	if (!manager) {
+		manager = manager_alloc();
+		FUZZ_CHECK(manager);
+		FUZZ_CHECK(recorder_new(-EBADF, manager->in_flight, &manager->tick->recorder) == 0);
 	}
-	bus = (struct bus){ .subject = manager_bus_subject(&manager) };
+	bus = (struct bus){ .subject = manager_bus_subject(manager) };
 	bus.bus = fuzz_connect(&fd);
 	FUZZ_CHECK(sd_bus_add_filter(bus.bus, NULL, on_message, &bus) >= 0);
 	FUZZ_CHECK(sd_bus_add_object(bus.bus, NULL, BUS_PATH, on_method, &bus) >= 0);
