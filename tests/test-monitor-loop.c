@@ -61,6 +61,8 @@ static void test_a_configuration_is_noticed_once(void **state)
 		assert_false(turn());
 		assert_int_equal(test.n_ticks, 1);
 	}
+	test.m->monitor->loader_source =
+		sd_event_source_disable_unref(test.m->monitor->loader_source);
 	test.m->config->loader = config_loader_free(test.m->config->loader);
 	close(test.master);
 }
