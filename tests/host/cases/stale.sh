@@ -51,6 +51,7 @@ idle_and_leak() { # N new|old
     [ "$2" = old ] || start leak "await=$go" anon=5504
     pause 0.3
     : >"$go"
+    wait_for 60 is_over # all are read first: seconds on a busy machine
     until_quiet
 }
 case_idle_9000_new() { # 9,000 idle processes, and a leak that they do not know yet
