@@ -314,6 +314,7 @@ static void test_which_leftovers_are_removed(void **state)
 	self_test_clean_up(&self_test);
 	close(m->machine->proc_fd);
 	close(fd);
+	free(m);
 }
 
 int main(void)

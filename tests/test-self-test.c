@@ -119,6 +119,7 @@ static int teardown(void **state)
 	kill_reapers_free(m->in_flight->reapers);
 	cgroup_fs_done(&m->machine->cgroups);
 	close(m->machine->proc_fd);
+	free(m);
 	return 0;
 }
 

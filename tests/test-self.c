@@ -90,6 +90,7 @@ static void test_it_is_seen_to_be_too_large(void **state)
 	assert_false(is_too_large(m, now + 100 * USEC_PER_SEC));
 	free(ballast);
 	close(m->machine->proc_fd);
+	free(m);
 }
 
 static uint64_t resident(void)
