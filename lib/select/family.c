@@ -101,6 +101,17 @@ bool family_has_both(const struct census *census, const struct census_process *a
 	return family_has(&family, b);
 }
 
+bool family_may_have_both(const struct census *census, const struct census_process *a,
+			  const struct census_process *b)
+{
+	struct family family = { .census = census, .process = a };
+
+	if (a == b || !is_same_program(a, b))
+		return false;
+	family.oldest = find_oldest(census, a);
+	return family_has(&family, b);
+}
+
 bool family_descends(const struct census *census, const struct census_process *process,
 		     const struct census_process *ancestor)
 {

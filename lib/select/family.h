@@ -32,6 +32,9 @@ bool family_has(struct family *family, const struct census_process *other);
 /* The same for two. */
 bool family_has_both(const struct census *census, const struct census_process *a,
 		     const struct census_process *b);
+/* Likewise, by what the census knows: nothing is read. */
+bool family_may_have_both(const struct census *census, const struct census_process *a,
+			  const struct census_process *b);
 
 /* Was it started by the ancestor, or by one that was, and so on, whatever it has executed since? It
  * may have inherited descriptors.  Reads nothing. */

@@ -6,11 +6,21 @@
 
 /* All processes are searched this often for a relative that was measured. */
 #define KIN_SEARCHES_MAX 16
+/* Of so many pairs files are read to tell whether they are relatives, all in all: some ms. */
+#define KIN_READ_MAX 256
 
 void victim_note_measured(struct choice *choice, const struct census_process *process)
 {
 	if (process->memory.kept > 0 && choice->n_measured < ARRAY_SIZE(choice->measured))
 		choice->measured[choice->n_measured++] = process;
+}
+
+/* Where thousands are to be asked, those that seem to be relatives are taken for that. */
+static bool are_kin(struct choice *choice, const struct census_process *a,
+		    const struct census_process *b)
+{
+	return choice->n_kin_asked++ < KIN_READ_MAX ? family_has_both(choice->census, a, b)
+						    : family_may_have_both(choice->census, a, b);
 }
 
 /* By those that were measured in this choice or, seldom, a moment ago. */
@@ -20,15 +30,14 @@ static uint64_t kept_of_kin(struct choice *choice, const struct census_process *
 	uint64_t kept = 0;
 
 	for (unsigned i = 0; i < choice->n_measured; i++)
-		if (!choice->measured[i]->is_gone &&
-		    family_has_both(choice->census, process, choice->measured[i]))
+		if (!choice->measured[i]->is_gone && are_kin(choice, process, choice->measured[i]))
 			kept = max_u64(kept, choice->measured[i]->memory.kept);
 	if (kept > 0 || choice->n_searches++ >= KIN_SEARCHES_MAX)
 		return kept;
 	census_for_each(choice->census, other)
 		if (!other->is_gone && other->memory.kept > kept &&
 		    census_share_is_current(choice->census, other, choice->request->now) &&
-		    family_has_both(choice->census, process, other)) {
+		    are_kin(choice, process, other)) {
 			kept = other->memory.kept;
 			most = other;
 		}
@@ -149,7 +158,8 @@ bool victim_assume(struct choice *choice, struct victim_candidate *candidate,
 
 void victim_assume_share(struct choice *choice, struct victim_candidate *candidate)
 {
-	if (!candidate->process)
+	if (!candidate->process || /* it is too small with all that it maps */
+	    proc_reclaimable(&candidate->memory) < choice->request->min_victim)
 		return;
 	if (assume_kept(choice, candidate->process, &candidate->memory) ||
 	    (!candidate->memory.is_measured && choice->n_searches++ < KIN_SEARCHES_MAX &&

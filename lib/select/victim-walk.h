@@ -22,6 +22,7 @@ struct choice {
 	const struct census_process *measured[VICTIM_MAX_READS];
 	unsigned n_measured;
 	unsigned n_searches;	 /* for others of which that is known */
+	unsigned n_kin_asked;	 /* whether two are relatives, which reads files */
 	uint64_t group_score;	 /* for which the victim was preferred: victim-group.h */
 	size_t n_needed;	 /* nodes visited when the decision was made */
 	unsigned n_reserved;	 /* precise reads that are kept for the youngest */
