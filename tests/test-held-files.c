@@ -435,9 +435,10 @@ static void test_two_threads_measure_the_same_file(void **state)
 	assert_int_equal(pthread_join(other, NULL), 0);
 	close(measuring[0].dir_fd);
 	close(measuring[0].pagemap_fd);
-	/* (All are, where the kernel cannot tell.) */
+	/* (All are, where the kernel cannot tell.  A survey of another process, such as of a test
+	 * that runs at the same time, may map the page, too.) */
 	assert_in_range(measuring[0].n_wrong + measuring[1].n_wrong, 0,
-			measuring[0].n_wrong == 5000 && measuring[1].n_wrong == 5000 ? 10000 : 0);
+			measuring[0].n_wrong == 5000 && measuring[1].n_wrong == 5000 ? 10000 : 100);
 }
 
 int main(void)

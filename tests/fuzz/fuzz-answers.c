@@ -100,7 +100,9 @@ static bool send_answer(int fd, uint32_t serial, const uint8_t **data, size_t *s
 	n_body = min_u64(p[2 + n_text] | (size_t)p[3 + n_text] << 8, *size - 4 - n_text);
 	put_header(&m, p[0] == 'e', serial, p + 2, p[1], (uint32_t)n_body);
 	put(&m, p + 4 + n_text, n_body);
-	fuzz_send(fd, m.bytes, m.n);
+	/* (It has left after a wrong answer, or reads no more.) */
+	if (!fuzz_try_send(fd, m.bytes, m.n))
+		return false;
 	*data += 4 + n_text + n_body;
 	*size -= 4 + n_text + n_body;
 	return true;

@@ -6,9 +6,14 @@
 
 #include "tests/fuzz/fuzz.h"
 
+bool fuzz_try_send(int fd, const void *data, size_t size)
+{
+	return send(fd, data, size, MSG_NOSIGNAL) == (ssize_t)size;
+}
+
 void fuzz_send(int fd, const void *data, size_t size)
 {
-	FUZZ_CHECK(send(fd, data, size, MSG_NOSIGNAL) == (ssize_t)size);
+	FUZZ_CHECK(fuzz_try_send(fd, data, size));
 }
 
 sd_bus *fuzz_connect(int *ret_fd)

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <systemd/sd-bus.h>
 
@@ -13,3 +14,5 @@ sd_bus *fuzz_connect(int *ret_fd);
 
 /* All of it fits into the socket. */
 void fuzz_send(int fd, const void *data, size_t size);
+/* false: the other end is closed, or full. */
+bool fuzz_try_send(int fd, const void *data, size_t size);
