@@ -209,6 +209,16 @@ static void test_what_may_not_be_signalled_is_no_kill(void **state)
 	assert_int_equal(test.m->selection->streak.next, 0);
 	assert_int_equal(test.n_counted, 0);
 	assert_int_equal(test.m->in_flight->n_kills, 0);
+	assert_int_equal(test.m->in_flight->decision.signal, 0); /* none was sent */
+}
+
+/* SIGTERM was sent, and is the last that was. */
+static void test_what_may_not_be_escalated(void **state)
+{
+	assert_int_equal(in_flight_start(test.m->in_flight, SIGTERM, NOW), REPORT_SIGNALLED);
+	test.signal_result = -EPERM;
+	assert_int_equal(in_flight_start(test.m->in_flight, SIGKILL, NOW), REPORT_FINISHED);
+	assert_int_equal(test.m->in_flight->decision.signal, SIGTERM);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -221,6 +231,7 @@ int main(void)
 		TEST(test_of_several_none_is_counted),
 		TEST(test_one_that_maps_shared_memory),
 		TEST(test_what_may_not_be_signalled_is_no_kill),
+		TEST(test_what_may_not_be_escalated),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -423,13 +423,13 @@ enum report_event in_flight_start(struct in_flight *f, int signal, usec_t now)
 			signal, f->reapers, &f->victim);
 	if (!escalates)
 		unit_after_signal(f, r);
-	d->signal = signal;
 	d->signalled_at = clock_now();
 	d->watch = (struct kill_watch){ .moved_at = d->signalled_at };
 	if (r < 0) { /* not permitted: there is nothing to wait for */
 		d->error = r;
 		return in_flight_end(f, now, KILL_PROGRESS_UNKILLABLE);
 	}
+	d->signal = signal;
 	f->regime->state = REGIME_KILLING;
 	if (escalates)
 		return REPORT_ESCALATED;
