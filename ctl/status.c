@@ -131,6 +131,7 @@ static json_t *ask_policies(struct bus *bus)
 					      "swap_free_bytes",
 					      "pressure_some_permyriad",
 					      "pressure_full_permyriad",
+					      "thrashing_permyriad",
 					      "for_usec" };
 	json_t *policies = rules_ask_policies(bus), *policy;
 	size_t k;

@@ -423,7 +423,7 @@ finds 'which process it is' .source '"daemon"' .killing.pid 812 .killing.command
     '.policies | length' 5 '.policies[1].holds' true '.policies[1].action' '"terminate"' '.policies[1].memory_available_bytes' null \
     .victim null .group null .next null .last.pid 812
 finds 'has the shape that it always has' '.policies[0] | keys | join(" ")' \
-    '"action conditions for_usec holds memory_available_bytes name pressure_full_permyriad pressure_some_permyriad rank_by swap_free_bytes target"'
+    '"action conditions for_usec holds memory_available_bytes name pressure_full_permyriad pressure_some_permyriad rank_by swap_free_bytes target thrashing_permyriad"'
 run 'explain while a victim is on its way' 1 err "^reckonctl: $busy\$" -- explain
 say 'and nothing else' "$(cat "$tmp/out")"
 run 'explain a pid' 1 err "^reckonctl: $busy\$" -- explain 1044
