@@ -320,6 +320,20 @@ static bool is_too_small(struct choice *choice, const struct victim_candidate *c
 	return true;
 }
 
+/* What was measured of its share, for this choice and for later ones. */
+static void note_share(struct choice *choice, struct victim_candidate *candidate,
+		       struct victim_reading *reading)
+{
+	struct census_process *process = (struct census_process *)candidate->process;
+
+	candidate->is_unit = victim_apply_share(choice->census, process, choice->request, reading);
+	candidate->alone = reading->reclaimable.alone;
+	candidate->has_args = true;
+	candidate->args_hash = reading->reclaimable.args_hash;
+	process->is_unit = candidate->is_unit;
+	process->alone = (float)candidate->alone;
+}
+
 bool victim_read_process(struct choice *choice, struct victim_candidate *candidate)
 {
 	const struct victim_request *request = choice->request;
@@ -342,12 +356,7 @@ bool victim_read_process(struct choice *choice, struct victim_candidate *candida
 	}
 	census_adjust(choice->census, process->pid, reading.oom_score_adj);
 	if (reading.has_reclaimable) {
-		candidate->is_unit = victim_apply_share(choice->census, process, request, &reading);
-		candidate->alone = reading.reclaimable.alone;
-		candidate->has_args = true;
-		candidate->args_hash = reading.reclaimable.args_hash;
-		process->is_unit = candidate->is_unit;
-		process->alone = (float)candidate->alone;
+		note_share(choice, candidate, &reading);
 	} else {
 		is_assumed = victim_assume(choice, candidate, &reading.memory) &&
 			     depends_on_share(request);
