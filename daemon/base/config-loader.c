@@ -12,6 +12,7 @@
 #include "daemon/base/config-read.h"
 #include "daemon/base/self.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/thread.h"
 
 /* For modules of NSS; only what is used of it takes memory. */
 #define STACK_SIZE (512 * KIB)
@@ -92,22 +93,13 @@ void config_loader_collect(struct config_loader *loader)
 
 static int start(struct config_loader *loader)
 {
-	const size_t size = (size_t)sysconf(_SC_THREAD_STACK_MIN) + STACK_SIZE;
-	pthread_attr_t attributes;
+	const struct thread_options options = { .name = "config", .stack_size = STACK_SIZE };
 	int r;
 
 	atomic_store(&loader->is_finished, false);
-	r = pthread_attr_init(&attributes);
-	if (r != 0)
-		return -r;
-	r = pthread_attr_setstacksize(&attributes, size);
-	if (r == 0) /* (signals are blocked in all threads: see monitor_block_signals()) */
-		r = pthread_create(&loader->thread, &attributes, run, loader);
-	(void)pthread_attr_destroy(&attributes);
-	if (r == 0) /* (it is joined) */
-		(void)pthread_setname_np(loader->thread, "config");
+	r = thread_start(&options, run, loader, &loader->thread);
 	loader->is_running = r == 0;
-	return -r;
+	return r;
 }
 
 bool config_loader_prepare(struct config_loader *loader)

@@ -100,24 +100,6 @@ static void *run(void *userdata)
 	return NULL;
 }
 
-static int start_thread(void)
-{
-	const size_t size = (size_t)sysconf(_SC_THREAD_STACK_MIN) + STACK_SIZE;
-	pthread_attr_t attributes;
-	int r;
-
-	r = pthread_attr_init(&attributes);
-	if (r != 0)
-		return -r;
-	r = pthread_attr_setstacksize(&attributes, size);
-	if (r == 0) /* (signals are blocked in all threads: see monitor_block_signals()) */
-		r = pthread_create(&thread, &attributes, run, NULL);
-	(void)pthread_attr_destroy(&attributes);
-	if (r == 0)
-		(void)pthread_setname_np(thread, "notify");
-	return -r;
-}
-
 int notify_start(void)
 {
 	int r;
@@ -126,7 +108,8 @@ int notify_start(void)
 		return 0;
 	atomic_store(&is_over, false);
 	(void)sem_init(&news, 0, 0);
-	r = start_thread();
+	r = thread_start(&(struct thread_options){ .name = "notify", .stack_size = STACK_SIZE },
+			 run, NULL, &thread);
 	has_thread = r == 0;
 	return r;
 }

@@ -158,24 +158,6 @@ static void *run(void *userdata)
 	return NULL;
 }
 
-static int start_thread(struct history_store *a)
-{
-	const size_t minimum = (size_t)sysconf(_SC_THREAD_STACK_MIN) + STACK_SIZE;
-	pthread_attr_t attributes;
-	int r;
-
-	r = pthread_attr_init(&attributes);
-	if (r != 0)
-		return -r;
-	r = pthread_attr_setstacksize(&attributes, minimum);
-	if (r == 0) /* (signals are blocked in all threads: see monitor_block_signals()) */
-		r = pthread_create(&a->thread, &attributes, run, a);
-	(void)pthread_attr_destroy(&attributes);
-	if (r == 0) /* (it is joined) */
-		(void)pthread_setname_np(a->thread, "history");
-	return -r;
-}
-
 /* The history as it is now, being written. */
 static int begin(struct history_store *a)
 {
@@ -189,7 +171,8 @@ static int begin(struct history_store *a)
 	}
 	a->job->n = history_copy(a->history, a->job->entries);
 	atomic_store(&a->is_done, false);
-	r = start_thread(a);
+	r = thread_start(&(struct thread_options){ .name = "history", .stack_size = STACK_SIZE },
+			 run, a, &a->thread);
 	if (r < 0)
 		return r;
 	a->is_writing = true;

@@ -6,13 +6,13 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "daemon/base/clock.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/thread.h"
 
 /* Where memory is short it may get a tenth of the CPU, and waits for reclaim. */
 #define SURVEY_CPU_USEC	  (500 * USEC_PER_MSEC)
@@ -90,33 +90,20 @@ static void *survey_run(void *userdata)
 	return NULL;
 }
 
-/* Small, and without signals. */
+/* It runs until survey_free(). */
 static int start_thread(struct survey *survey, const char *name)
 {
-	pthread_attr_t attributes;
-	sigset_t all, before;
+	const struct thread_options options = { .name = name,
+						.stack_size = SURVEY_STACK_SIZE,
+						.is_detached = true };
 	pthread_t thread;
 	int r;
 
-	r = pthread_attr_init(&attributes);
-	if (r != 0)
-		return -r;
-	(void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	r = pthread_attr_setstacksize(&attributes,
-				      (size_t)sysconf(_SC_THREAD_STACK_MIN) + SURVEY_STACK_SIZE);
-	if (r == 0) {
-		sigfillset(&all);
-		(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-		atomic_fetch_add(&survey->n_owners, 1);
-		r = pthread_create(&thread, &attributes, survey_run, survey);
-		if (r == 0) /* it runs until survey_free() */
-			(void)pthread_setname_np(thread, name);
-		else
-			atomic_fetch_sub(&survey->n_owners, 1);
-		(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	}
-	(void)pthread_attr_destroy(&attributes);
-	return -r;
+	atomic_fetch_add(&survey->n_owners, 1);
+	r = thread_start(&options, survey_run, survey, &thread);
+	if (r < 0)
+		atomic_fetch_sub(&survey->n_owners, 1);
+	return r;
 }
 
 int survey_new(int proc_fd, const char *name, struct survey **ret)

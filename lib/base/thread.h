@@ -1,13 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* thread: waits for the end of a thread, but not for ever. */
+/* thread: starts threads that serve another one, and waits for the end of one, but not for ever. */
 #pragma once
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "lib/base/sanitizer.h"
+
+struct thread_options {
+	const char *name;  /* of 15 bytes at most, as ps -T has it */
+	size_t stack_size; /* besides the least that a thread has: own memory is locked */
+	bool is_detached;  /* it is not to return before thread_start() has */
+};
+
+/* A thread that takes no signals.  0 or -errno. */
+int thread_start(const struct thread_options *options, void *(*run)(void *), void *userdata,
+		 pthread_t *ret);
 
 /* 0, and it is joined; ETIMEDOUT.  until: of CLOCK_MONOTONIC. */
 static inline int thread_join_until(pthread_t thread, const struct timespec *until)

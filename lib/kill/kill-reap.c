@@ -11,7 +11,6 @@
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -19,6 +18,7 @@
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/base/thread.h"
 #include "lib/kill/kill.h"
 
 struct reap_slot {
@@ -140,29 +140,13 @@ static void *reaper_run(void *userdata)
 	}
 }
 
-/* A thread with a small stack that takes no signals. */
 static int start_reaper(struct kill_reapers *reapers, pthread_t *ret)
 {
-	const size_t minimum = (size_t)sysconf(_SC_THREAD_STACK_MIN) + 2 * REAPER_STACK_USED;
-	pthread_attr_t attributes;
-	sigset_t all, before;
-	int r;
+	const struct thread_options options = { .name = "reaper", .stack_size = REAPER_STACK_SIZE };
+	int r = thread_start(&options, reaper_run, reapers, ret);
 
-	r = pthread_attr_init(&attributes);
-	if (r != 0)
-		return -r;
-	r = pthread_attr_setstacksize(&attributes, max_u64(minimum, REAPER_STACK_SIZE));
-	if (r == 0) {
-		sigfillset(&all);
-		(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-		r = pthread_create(ret, &attributes, reaper_run, reapers);
-		(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	}
-	(void)pthread_attr_destroy(&attributes);
-	if (r != 0)
-		return -r;
-
-	(void)pthread_setname_np(*ret, "reaper");
+	if (r < 0)
+		return r;
 	wait_for(&reapers->started);
 	return 0;
 }

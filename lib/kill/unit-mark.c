@@ -21,6 +21,7 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/base/parse.h"
+#include "lib/base/thread.h"
 #include "lib/sys/cgroup.h"
 
 #define STACK_SIZE (64 * 1024)
@@ -128,28 +129,11 @@ static void *run(void *userdata)
 	return NULL;
 }
 
-/* With a small stack, and no signals. */
 static int start(struct unit_marker *marker)
 {
-	const long minimum = sysconf(_SC_THREAD_STACK_MIN);
-	pthread_attr_t attributes;
-	sigset_t all, before;
-	int r = pthread_attr_init(&attributes);
+	const struct thread_options options = { .name = "unit-mark", .stack_size = STACK_SIZE };
 
-	if (r != 0)
-		return -r;
-	r = pthread_attr_setstacksize(&attributes,
-				      max_u64(minimum > 0 ? (uint64_t)minimum : 0, STACK_SIZE));
-	if (r == 0) {
-		sigfillset(&all);
-		(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-		r = pthread_create(&marker->thread, &attributes, run, marker);
-		(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	}
-	(void)pthread_attr_destroy(&attributes);
-	if (r == 0)
-		(void)pthread_setname_np(marker->thread, "unit-mark");
-	return -r;
+	return thread_start(&options, run, marker, &marker->thread);
 }
 
 int unit_marker_new(int v2_fd, struct unit_marker **ret)

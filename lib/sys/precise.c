@@ -17,7 +17,6 @@
 #include <linux/kcmp.h>
 #include <pthread.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -28,6 +27,7 @@
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/base/thread.h"
 
 enum slot_state { SLOT_FREE, SLOT_QUEUED, SLOT_FINISHED };
 
@@ -217,30 +217,15 @@ static void *precise_run(void *userdata)
 	return NULL;
 }
 
-/* A thread with a small stack that takes no signals. */
 static int start_thread(struct precise *precise)
 {
-	const size_t minimum = (size_t)sysconf(_SC_THREAD_STACK_MIN) + PRECISE_STACK_SIZE / 2;
-	pthread_attr_t attributes;
-	sigset_t all, before;
-	int r;
+	const struct thread_options options = { .name = "precise",
+						.stack_size = PRECISE_STACK_SIZE };
+	int r = thread_start(&options, precise_run, precise, &precise->thread);
 
-	r = pthread_attr_init(&attributes);
-	if (r != 0)
-		return -r;
-	r = pthread_attr_setstacksize(&attributes, max_u64(minimum, PRECISE_STACK_SIZE));
-	if (r == 0) {
-		sigfillset(&all);
-		(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-		r = pthread_create(&precise->thread, &attributes, precise_run, precise);
-		(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	}
-	(void)pthread_attr_destroy(&attributes);
-	if (r != 0)
-		return -r;
-
+	if (r < 0)
+		return r;
 	atomic_fetch_add(&precise->n_owners, 1);
-	(void)pthread_setname_np(precise->thread, "precise");
 	return 0;
 }
 
