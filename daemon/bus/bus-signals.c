@@ -11,6 +11,7 @@
 
 #include "daemon/bus/bus-internal.h"
 #include "daemon/log/log.h"
+#include "lib/base/hash.h"
 #include "lib/domain/domain.h"
 #include "lib/domain/forecast.h"
 
@@ -68,16 +69,11 @@ void bus_note_refusal(struct bus *b)
 	bus_schedule(b);
 }
 
-/* FNV-1a, of the text and its end. */
+/* And its end. */
 static uint64_t hash_text(uint64_t hash, const char *text)
 {
-	do
-		hash = (hash ^ (unsigned char)*text) * 0x100000001b3U;
-	while (*text++);
-	return hash;
+	return hash_bytes(hash, text, strlen(text) + 1);
 }
-
-#define HASH_BEGIN 0xcbf29ce484222325U
 
 static uint64_t hash_subtree(const struct bus_subject *subject)
 {

@@ -2,6 +2,10 @@
 /* quota: a hash table of senders, each with token buckets in bytes. */
 #include "lib/base/quota.h"
 
+#include <string.h>
+
+#include "lib/base/hash.h"
+
 static void fill(struct quota_bucket *bucket, usec_t now, uint64_t per_sec, uint64_t most)
 {
 	uint64_t gained =
@@ -31,10 +35,8 @@ static void fill_common(struct quota *quota, usec_t now)
  */
 static uint64_t hash_name(const char *name)
 {
-	uint64_t hash = 0xcbf29ce484222325U;
+	uint64_t hash = hash_bytes(HASH_BEGIN, name, strlen(name));
 
-	for (; *name != '\0'; name++)
-		hash = (hash ^ (unsigned char)*name) * 0x100000001b3U;
 	hash = (hash ^ hash >> 33) * 0xff51afd7ed558ccdU;
 	hash = (hash ^ hash >> 33) * 0xc4ceb9fe1a85ec53U;
 	return (hash ^ hash >> 33) | 1;

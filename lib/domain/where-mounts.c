@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/base/hash.h"
 #include "lib/base/lines.h"
 #include "lib/domain/where-walk.h"
 
@@ -242,11 +243,7 @@ struct candidates {
 
 static uint64_t hash_path(const char *path)
 {
-	uint64_t hash = 0xcbf29ce484222325; /* FNV-1a */
-
-	for (; *path && *path != ' '; path++)
-		hash = (hash ^ (unsigned char)*path) * 0x100000001b3;
-	return hash;
+	return hash_bytes(HASH_BEGIN, path, strcspn(path, " "));
 }
 
 /* What is mounted over it can be written to by no path. */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/hash.h"
 #include "lib/snapshot/census.h"
 
 #define BLOCK 128 /* processes are allocated so many at a time */
@@ -18,10 +19,8 @@
 
 static size_t hash_of(const char *path, size_t length)
 {
-	uint64_t hash = 0xcbf29ce484222325; /* FNV-1a */
+	uint64_t hash = hash_bytes(HASH_BEGIN, path, length);
 
-	for (size_t i = 0; i < length; i++)
-		hash = (hash ^ (unsigned char)path[i]) * 0x100000001b3;
 	return (size_t)(hash ^ hash >> 32);
 }
 

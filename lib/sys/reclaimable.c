@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/base/hash.h"
 #include "lib/base/io.h"
 #include "lib/base/util.h"
 #include "lib/sys/mappings.h"
@@ -327,11 +328,11 @@ static int read_locked(struct mappings_request *request, const struct reclaimabl
 	return 0;
 }
 
-/* FNV-1a; to read them takes the mmap lock, as smaps_rollup does. */
+/* To read them takes the mmap lock, as smaps_rollup does. */
 static uint64_t hash_args(int dir_fd, char *buf, size_t size)
 {
 	_cleanup_close_ int fd = openat(dir_fd, "cmdline", O_RDONLY | O_CLOEXEC);
-	uint64_t hash = 0xcbf29ce484222325;
+	uint64_t hash = HASH_BEGIN;
 	ssize_t n;
 
 	if (fd < 0)
@@ -342,8 +343,7 @@ static uint64_t hash_args(int dir_fd, char *buf, size_t size)
 			return 0;
 		if (n == 0)
 			break;
-		for (ssize_t i = 0; i < n; i++)
-			hash = (hash ^ (unsigned char)buf[i]) * 0x100000001b3;
+		hash = hash_bytes(hash, buf, (size_t)n);
 	}
 	return hash == 0 ? 1 : hash;
 }
