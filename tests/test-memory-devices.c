@@ -109,6 +109,15 @@ static void test_zram_devices_are_found_again(void **state)
 	for (unsigned i = 0; i < ZRAM_SAMPLES; i++)
 		assert_int_equal(sample_zram(&devices, fd, 2 * GIB).zram_disksize, 0);
 	assert_int_equal(sample_zram(&devices, fd, 2 * GIB).zram_disksize, GIB);
+	/* Another one is used instead, and swap has the same size as before. */
+	assert_int_equal(mkdirat(fd, "block/zram1", 0700), 0);
+	write_file(fd, "block/zram1/disksize", "2147483648\n");
+	write_file(fd, "block/zram1/mm_stat", "0 0 0 0 0 0 0 0 0\n");
+	write_file(fd, "block/zram0/disksize", "0\n");
+	snprintf(text, sizeof(text), "%s/dev/zram1 partition 1 1 5\n", swaps);
+	write_file(fd, "swaps", text);
+	assert_int_equal(sample_zram(&devices, fd, 2 * GIB).zram_disksize, 0);
+	assert_int_equal(sample_zram(&devices, fd, 2 * GIB).zram_disksize, 2 * GIB);
 	assert_int_equal(sample_zram(&devices, fd, 0).zram_disksize, 0); /* no swap */
 	close(fd);
 	remove_tree(directory);

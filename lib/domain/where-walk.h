@@ -2,8 +2,7 @@
 /* where-walk: what the parts of a survey share; see where.h. */
 #pragma once
 
-#include <errno.h>
-
+#include "lib/base/errors.h"
 #include "lib/domain/where.h"
 
 /* So many of its descriptors and threads are read of each process, before the rest of those that
@@ -48,7 +47,7 @@ bool where_is_over(struct where_walk *s);
 /* failed, which it returns: for want of memory or of files, what is there is not known. */
 static inline bool where_has_failed(struct where_walk *s, bool failed, int error)
 {
-	if (failed && (error == ENOMEM || error == EMFILE || error == ENFILE))
+	if (failed && error_is_transient(-error))
 		s->ret->is_partial = true;
 	return failed;
 }

@@ -10,6 +10,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "lib/base/errors.h"
 #include "lib/base/io.h"
 
 /* It compresses two to three to one (zram.rst); assumed until enough is stored to tell. */
@@ -60,8 +61,8 @@ static int read_device(int sys_fd, const char *name, struct zram_device *ret)
 }
 
 /* Without its numbers, its free space would count in full, just when files cannot be opened as
- * memory is short: then the last ones count. */
-static void add_device(int sys_fd, const char *name, struct zram_device *last,
+ * memory is short: then the last ones count.  False: it is no device that can be swapped to. */
+static bool add_device(int sys_fd, const char *name, struct zram_device *last,
 		       struct memory_counters *c)
 {
 	struct zram_device device = { 0 };
@@ -69,12 +70,13 @@ static void add_device(int sys_fd, const char *name, struct zram_device *last,
 
 	if (r == 0)
 		*last = device;
-	else if (r == -ENOENT || r == -EBADMSG)
+	else if (errno_is_gone(r) || r == -EBADMSG)
 		*last = (struct zram_device){ 0 };
 	c->zram_disksize = add_u64(c->zram_disksize, last->disksize);
 	c->zram_stored = add_u64(c->zram_stored, last->stored);
 	c->zram_used = add_u64(c->zram_used, last->used);
 	c->zram_barred = add_u64(c->zram_barred, zram_barred(last));
+	return last->disksize > 0;
 }
 
 /* "zram0" */
@@ -88,12 +90,6 @@ static bool is_zram(const char *name)
 	return n > 0 && name[4 + n] == '\0';
 }
 
-static bool is_transient(int error)
-{
-	return error == ENOMEM || error == EMFILE || error == ENFILE || error == EINTR ||
-	       error == EIO;
-}
-
 /* Its name in sysfs, where its node is called something else.  1, 0: it is none; -errno: it could
  * not be read. */
 static int find_name(int sys_fd, const char *path, char ret[static ZRAM_NAME_SIZE])
@@ -104,13 +100,13 @@ static int find_name(int sys_fd, const char *path, char ret[static ZRAM_NAME_SIZ
 	ssize_t n;
 
 	if (stat(path, &st) < 0)
-		return is_transient(errno) ? -errno : 0;
+		return error_is_transient(-errno) ? -errno : 0;
 	if (!S_ISBLK(st.st_mode))
 		return 0;
 	snprintf(link, sizeof(link), "dev/block/%u:%u", major(st.st_rdev), minor(st.st_rdev));
 	n = readlinkat(sys_fd, link, target, sizeof(target) - 1);
 	if (n < 0)
-		return is_transient(errno) ? -errno : 0;
+		return error_is_transient(-errno) ? -errno : 0;
 	target[n] = '\0';
 	name = strrchr(target, '/');
 	name = name ? name + 1 : target;
@@ -174,5 +170,6 @@ void zram_sample(struct zram_devices *devices, int proc_fd, int sys_fd,
 	else
 		devices->n_samples--;
 	for (unsigned i = 0; i < devices->n; i++)
-		add_device(sys_fd, devices->names[i], &devices->last[i], counters);
+		if (!add_device(sys_fd, devices->names[i], &devices->last[i], counters))
+			devices->n_samples = 0; /* another one of that size may be used instead */
 }

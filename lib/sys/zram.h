@@ -9,7 +9,8 @@
 
 #define ZRAM_NAME_SIZE	 32
 #define ZRAM_DEVICES_MAX 32 /* as many areas of swap as there can be (MAX_SWAPFILES) */
-/* The list of areas is read again when the size of all has changed, and after so many samples. */
+/* The list of areas is read again when the size of all has changed, when a device is none any more,
+ * and after so many samples. */
 #define ZRAM_SAMPLES 64
 
 struct zram_device {
