@@ -35,6 +35,16 @@ static void set_shmem(uint64_t mib)
 	c->shmem = c->cached = mib * MIB;
 }
 
+/* A row of a table, on a machine of its own with so much shared memory, MiB. */
+static struct stuck *begin(void **state, const char *label, uint64_t shmem)
+{
+	print_message("%s\n", label);
+	teardown(state);
+	assert_int_equal(setup(state), 0);
+	set_shmem(shmem);
+	return &test.m->selection->stuck;
+}
+
 static struct where_holder holder_of(pid_t pid, uint64_t mib)
 {
 	return (struct where_holder){
@@ -70,11 +80,7 @@ static void test_the_best_of_several(void **state)
 		struct stuck *s;
 		uint64_t held;
 
-		print_message("%s\n", rows[i].label);
-		teardown(state);
-		assert_int_equal(setup(state), 0);
-		s = &test.m->selection->stuck;
-		set_shmem(4096);
+		s = begin(state, rows[i].label, 4096);
 		s->minimum = 10 * GIB; /* where all of them hold less than half of what was added */
 		s->holder_minimum = rows[i].least * MIB;
 		for (unsigned k = 0; k < 3 && rows[i].holders[k].held > 0; k++) {
@@ -147,11 +153,7 @@ static void test_what_it_holds_alone_and_together(void **state)
 		struct stuck *s;
 		uint64_t held;
 
-		print_message("%s\n", rows[i].label);
-		teardown(state);
-		assert_int_equal(setup(state), 0);
-		s = &test.m->selection->stuck;
-		set_shmem(4096);
+		s = begin(state, rows[i].label, 4096);
 		s->holder_minimum = 64 * MIB;
 		parent = add(6, "parent", 0);
 		holder = add(7, "holder", 0);
@@ -230,11 +232,7 @@ static void test_what_was_started_since(void **state)
 		struct stuck *s;
 		uint64_t held;
 
-		print_message("%s\n", rows[i].label);
-		teardown(state);
-		assert_int_equal(setup(state), 0);
-		s = &test.m->selection->stuck;
-		set_shmem(4096);
+		s = begin(state, rows[i].label, 4096);
 		s->holder_minimum = 64 * MIB;
 		for (pid_t pid = 7; pid <= 10; pid++) {
 			process = add(pid, "holder", 0);
@@ -304,12 +302,8 @@ static void test_what_is_freed_for_certain(void **state)
 		struct stuck *s;
 		uint64_t held;
 
-		print_message("%s\n", rows[i].label);
-		teardown(state);
-		assert_int_equal(setup(state), 0);
-		s = &test.m->selection->stuck;
+		s = begin(state, rows[i].label, rows[i].shmem);
 		c = &test.m->sampler->domain.reading.counters;
-		set_shmem(rows[i].shmem);
 		c->anon = c->total - c->free - c->cached;
 		c->swap_total = GIB;
 		c->swap_free = GIB - rows[i].swap * MIB;
@@ -356,11 +350,7 @@ static void test_which_one_is_its_successor(void **state)
 		struct stuck *s;
 		uint64_t held;
 
-		print_message("%s\n", rows[i].label);
-		teardown(state);
-		assert_int_equal(setup(state), 0);
-		s = &test.m->selection->stuck;
-		set_shmem(4096);
+		s = begin(state, rows[i].label, 4096);
 		s->holder_minimum = 64 * MIB;
 		for (unsigned k = 0; k < rows[i].n; k++)
 			add(100 + (pid_t)k, "holder", 0)->start_ticks =

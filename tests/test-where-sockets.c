@@ -15,6 +15,7 @@
 
 #include "lib/base/cleanup.h"
 #include "lib/domain/where-walk.h"
+#include "tests/send-fd.h"
 #include "tests/where-fixture.h"
 
 /* clang-format off */
@@ -46,23 +47,6 @@ static void test_fdinfo(void **state)
 		assert_int_equal(where_parse_scm_fds(rows[i].text, &n), rows[i].n >= 0);
 		assert_true(rows[i].n < 0 || n == (unsigned)rows[i].n);
 	}
-}
-
-static int send_fd(int to, int fd)
-{
-	char byte = 0, control[CMSG_SPACE(sizeof(int))] = { 0 };
-	struct iovec data = { &byte, 1 };
-	struct msghdr message = { .msg_iov = &data,
-				  .msg_iovlen = 1,
-				  .msg_control = control,
-				  .msg_controllen = sizeof(control) };
-	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(header), &fd, sizeof(fd));
-	return sendmsg(to, &message, 0) == 1 ? 0 : -1;
 }
 
 /* In a mount namespace with a tmpfs of its own, if that can be. */

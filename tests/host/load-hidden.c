@@ -60,7 +60,7 @@ void leave_memfd_in_flight(const char *value)
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) < 0)
 		die("socketpair");
-	send_fd(ends[0], fd);
+	give_fd(ends[0], fd);
 	close(fd);
 }
 
@@ -104,7 +104,7 @@ void send_memfd(const char *value)
 
 	if (connect(to, (const struct sockaddr *)&address, sizeof(address)) < 0)
 		die(address.sun_path);
-	send_fd(to, fd);
+	give_fd(to, fd);
 	if (strcmp(value, "keep") != 0)
 		close(fd);
 	close(to);

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "tests/host/load.h"
+#include "tests/send-fd.h"
 
 enum { STACK = 64 << 10, KEPT_FD = 100, POLL_USEC = 10000 };
 
@@ -333,21 +334,9 @@ int receive_fd(int from)
 	return recvmsg(from, &message, 0) == 1 ? 0 : -1;
 }
 
-void send_fd(int to, int fd)
+void give_fd(int to, int fd)
 {
-	char byte = 0, control[CMSG_SPACE(sizeof(int))] = { 0 };
-	struct iovec data = { &byte, 1 };
-	struct msghdr message = { .msg_iov = &data,
-				  .msg_iovlen = 1,
-				  .msg_control = control,
-				  .msg_controllen = sizeof(control) };
-	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(header), &fd, sizeof(fd));
-	if (sendmsg(to, &message, 0) != 1)
+	if (send_fd(to, fd) < 0)
 		die("sendmsg");
 }
 
@@ -370,7 +359,7 @@ static void lend_memfd(const char *value)
 	if (fd < 0 || ftruncate(fd, (off_t)size) < 0)
 		die("memfd_create");
 	fill(mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), size);
-	send_fd(ends[1], fd);
+	give_fd(ends[1], fd);
 	close(fd);
 }
 

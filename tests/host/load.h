@@ -39,7 +39,7 @@ void hold_mmap_lock(const char *directory);
 
 /* load-process.c: sends a descriptor through a socket. */
 int receive_fd(int from);
-void send_fd(int to, int fd);
+void give_fd(int to, int fd);
 
 /* load-hidden.c */
 void hold_memfd_in_thread(const char *value);

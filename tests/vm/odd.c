@@ -36,6 +36,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/send-fd.h"
+
 #define PAGE	   4096L
 #define MIB	   (1L << 20)
 #define TABLE_SPAN (2 * MIB) /* of address space, for one page of page tables */
@@ -200,20 +202,9 @@ static void run_held(void)
 static void run_inflight(void)
 {
 	int ends[2], fd = filled_memfd((long)numbers[0]);
-	char byte = 0, control[CMSG_SPACE(sizeof(fd))] = { 0 };
-	struct iovec data = { &byte, 1 };
-	struct msghdr message = { .msg_iov = &data,
-				  .msg_iovlen = 1,
-				  .msg_control = control,
-				  .msg_controllen = sizeof(control) };
-	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
 
-	header->cmsg_level = SOL_SOCKET;
-	header->cmsg_type = SCM_RIGHTS;
-	header->cmsg_len = CMSG_LEN(sizeof(fd));
-	memcpy(CMSG_DATA(header), &fd, sizeof(fd));
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0 ||
-	    sendmsg(ends[0], &message, 0) != 1)
+	    send_fd(ends[0], fd) < 0)
 		fail("sendmsg");
 	close(fd);
 }
