@@ -17,8 +17,8 @@
 #include "daemon/select/selection.h"
 #include "daemon/watch/sampler.h"
 #include "lib/base/errors.h"
+#include "lib/select/kill-set.h"
 #include "lib/select/sharers.h"
-#include "lib/select/victim-group.h"
 
 /* All comparisons together: usually some microseconds, but an exec can hold one up, and on a busy
  * machine the thread that makes them may have to wait for a CPU. */
@@ -71,21 +71,21 @@ bool kill_plan_is_late(const struct in_flight *f)
 
 /* Where it would take too long to read what each is now, by what the census knows: if one is left,
  * no memory is freed, however many are killed. */
-static bool may_kill_sharer(const struct in_flight *f, const struct census_process *process)
+static bool may_kill_sharer(const struct in_flight *f, const struct kill_set *set,
+			    const struct census_process *process)
 {
 	if (!kill_plan_is_late(f))
 		return confirm_may_kill(f, process->pid, f->config->policies.subtree);
-	return !eligibility_is_spared(
-		victim_exclusion(&f->sampler->census, process, &f->selection->request),
-		f->decision.is_reluctant);
+	return kill_set_may_kill(set, process);
 }
 
-static void open_sharer(struct in_flight *f, const struct census_process *process)
+static void open_sharer(struct in_flight *f, const struct kill_set *set,
+			const struct census_process *process)
 {
 	struct decision *d = &f->decision;
 	int r;
 
-	if (!may_kill_sharer(f, process)) {
+	if (!may_kill_sharer(f, set, process)) {
 		spare(d, process);
 		return;
 	}
@@ -101,19 +101,19 @@ static void open_sharer(struct in_flight *f, const struct census_process *proces
 }
 
 /* memory: the victim's own. */
-static void find_sharers(struct in_flight *f, const struct census_process *victim,
+static void find_sharers(struct in_flight *f, const struct kill_set *set,
 			 const struct proc_memory *memory)
 {
 	struct decision *d = &f->decision;
 	struct sharers sharers;
 
-	sharers_find(&f->sampler->census, victim, memory, f->sampler->domain.reading.allocated,
+	sharers_find(set->census, set->victim, memory, f->sampler->domain.reading.allocated,
 		     compare, f, &sharers);
 	d->sharers_error = sharers.error;
 	d->n_sharers_left = sharers.n_more;
 	f->gather_began = clock_now();
 	for (unsigned i = 0; i < sharers.n; i++)
-		open_sharer(f, sharers.items[i]);
+		open_sharer(f, set, sharers.items[i]);
 }
 
 /* Which cgroup is killed as a whole?  The length of its path; 0: none, with the reason. */
@@ -128,20 +128,17 @@ static size_t find_group(const struct in_flight *f, int *ret_error)
 	*ret_error = error_is_transient(r) ? r : -EPERM;
 	if (r != 0)
 		return 0;
-	return d->target == POLICY_TARGET_CGROUP
-		       ? kill_group_find_whole(&f->machine->cgroups, d->cgroup,
-					       f->config->policies.subtree, own_path)
-		       : kill_group_find_flagged(&f->machine->cgroups, d->cgroup,
-						 f->config->policies.subtree, own_path);
+	return kill_set_find_group(&f->machine->cgroups, d->target == POLICY_TARGET_CGROUP,
+				   d->cgroup, f->config->policies.subtree, own_path);
 }
 
-/* The members, by the census: all are counted, the largest are kept. */
+/* The members of the group: all are counted, the largest are kept. */
 struct members {
 	const struct in_flight *f;
 	const struct census_process *largest[KILL_OTHERS_MAX];
 	unsigned n_largest;
 	unsigned n;
-	uint64_t anon, swap; /* besides the victim and its sharers, which have one memory */
+	struct proc_memory memory; /* besides the victim and its sharers, which have one */
 };
 
 static bool is_open(const struct in_flight *f, pid_t pid)
@@ -168,59 +165,29 @@ static void keep_if_large(struct members *members, const struct census_process *
 	members->n_largest += members->n_largest < KILL_OTHERS_MAX;
 }
 
-static void count_members(struct members *members, const struct census_node *node)
+static bool count_member(const struct census_process *process, void *userdata)
 {
-	const struct census_process *process = (const struct census_process *)node;
-	const struct census_node *child;
-	enum eligibility e;
+	struct members *members = userdata;
 
-	if (node->kind != CENSUS_PROCESS) {
-		census_for_each_child(child, node)
-			count_members(members, child);
-		return;
-	}
-	e = victim_exclusion(&members->f->sampler->census, process,
-			     &members->f->selection->request);
-	if (e == ELIGIBILITY_NO_MEMORY ||
-	    eligibility_is_spared(e, members->f->decision.is_reluctant))
-		return;
 	members->n++;
 	if (is_open(members->f, process->pid))
-		return;
-	members->anon += process->memory.anon;
-	members->swap += process->memory.swap;
+		return true;
+	kill_set_add(&members->memory, &process->memory);
 	keep_if_large(members, process);
-}
-
-/* The census's node of the cgroup; NULL if the victim was moved since. */
-static const struct census_node *find_node(const struct decision *d,
-					   const struct census_process *victim)
-{
-	const struct census_cgroup *cgroup = census_cgroup_of(victim);
-	const struct census_node *node = cgroup ? &cgroup->node : NULL;
-
-	for (; node && node->kind == CENSUS_CGROUP;
-	     node = census_above((const struct census_cgroup *)node))
-		if (strcmp(((const struct census_cgroup *)node)->path, d->group) == 0)
-			return node;
-	return NULL;
+	return true;
 }
 
 /* Those whose memory is worth a reap of their own, and how much it is in all. */
-static void open_members(struct in_flight *f, const struct census_process *victim)
+static void open_members(struct in_flight *f, const struct kill_set *set)
 {
 	struct decision *d = &f->decision;
-	const struct census_node *node = find_node(d, victim);
 	struct members members = { .f = f };
 
-	if (!node)
-		return;
-	count_members(&members, node);
-	d->n_processes = members.n;
-	if (d->is_flagged || d->as_one == VICTIM_AS_CGROUP) { /* one process was chosen, and read */
-		d->memory.anon += members.anon;
-		d->memory.swap += members.swap;
-	}
+	kill_set_members(set, count_member, &members);
+	if (members.n > 0)
+		d->n_processes = members.n;
+	if (d->is_flagged || d->as_one == VICTIM_AS_CGROUP) /* one process was chosen, and read */
+		kill_set_add(&d->memory, &members.memory);
 	for (unsigned i = 0; i < members.n_largest; i++)
 		(void)kill_open_other(f->machine->kill_ops, f->machine->proc_fd,
 				      members.largest[i]->pid, members.largest[i]->start_ticks,
@@ -228,7 +195,7 @@ static void open_members(struct in_flight *f, const struct census_process *victi
 }
 
 /* 0, KILL_GONE, or -errno: it may not be killed as a whole. */
-static int open_group(struct in_flight *f, const struct census_process *victim)
+static int open_group(struct in_flight *f, const struct kill_set *set)
 {
 	struct decision *d = &f->decision;
 	bool is_of_cgroup = decision_is_of_cgroup(d);
@@ -249,60 +216,35 @@ static int open_group(struct in_flight *f, const struct census_process *victim)
 		return r;
 	d->is_flagged = d->target == POLICY_TARGET_PROCESS;
 	d->target = POLICY_TARGET_CGROUP;
-	open_members(f, victim);
+	open_members(f, set);
 	return 0;
 }
 
-static void open_sibling(struct in_flight *f, const struct census_process *process)
+/* As many as there is room for. */
+static bool open_sibling(const struct census_process *process, void *userdata)
 {
+	struct in_flight *f = userdata;
 	struct decision *d = &f->decision;
 
+	if (f->victim.n_others == KILL_OTHERS_MAX)
+		return false;
 	if (is_open(f, process->pid) ||
-	    victim_exclusion(&f->sampler->census, process, &f->selection->request) !=
-		    ELIGIBILITY_ELIGIBLE ||
 	    !confirm_may_kill(f, process->pid, f->config->policies.subtree) ||
 	    kill_open_other(f->machine->kill_ops, f->machine->proc_fd, process->pid,
 			    process->start_ticks, &f->victim) != 0)
-		return;
+		return true;
 	d->n_siblings++;
 	d->n_processes++;
-	d->memory.anon += process->memory.anon;
-	d->memory.swap += process->memory.swap;
-}
-
-/* As many as there is room for: first the parent, if it would start more of them. */
-static void open_siblings(struct in_flight *f, const struct census_process *victim)
-{
-	const struct census_process *process = census_find(&f->sampler->census, victim->ppid);
-
-	if (process &&
-	    victim_is_starter(&f->sampler->census, &f->selection->choice, victim, process))
-		open_sibling(f, process);
-	census_for_each(&f->sampler->census, process) {
-		if (f->victim.n_others == KILL_OTHERS_MAX)
-			break;
-		if (victim_are_siblings(victim, process))
-			open_sibling(f, process);
-	}
-}
-
-/* It would start the victim again. */
-static void open_starter(struct in_flight *f)
-{
-	const struct census_process *process =
-		census_find(&f->sampler->census, f->selection->choice.starter_pid);
-
-	if (!process)
-		return;
-	open_sibling(f, process);
-	if (f->decision.n_siblings > 0)
-		memcpy(f->decision.starter_comm, process->comm, sizeof(f->decision.starter_comm));
+	kill_set_add(&d->memory, &process->memory);
+	if (d->as_one == VICTIM_WITH_STARTER)
+		memcpy(d->starter_comm, process->comm, sizeof(d->starter_comm));
+	return true;
 }
 
 static_assert(HELD_OTHERS_MAX <= KILL_TOGETHER_MAX, "one kill takes all holders");
 
 /* Relatives that hold open what the victim does (stuck.h): it is freed with the last of them. */
-static void open_holders(struct in_flight *f)
+static void open_holders(struct in_flight *f, const struct kill_set *set)
 {
 	const struct stuck *s = &f->selection->stuck;
 
@@ -312,7 +254,7 @@ static void open_holders(struct in_flight *f)
 
 		if (!process || is_open(f, process->pid))
 			continue;
-		if (!may_kill_sharer(f, process))
+		if (!may_kill_sharer(f, set, process))
 			spare(&f->decision, process);
 		else if (kill_plan_open(f, process) == 0)
 			f->decision.n_relatives++;
@@ -320,31 +262,49 @@ static void open_holders(struct in_flight *f)
 	f->victim.is_family = f->victim.is_family || f->decision.n_relatives > 0;
 }
 
+static struct kill_set set_of(const struct in_flight *f, const struct census_process *victim)
+{
+	const struct decision *d = &f->decision;
+
+	return (struct kill_set){
+		.census = &f->sampler->census,
+		.request = &f->selection->request,
+		.choice = &f->selection->choice,
+		.victim = victim,
+		.as_one = d->as_one,
+		.memory = &d->memory,
+		.alone = d->alone,
+		.is_unit = d->is_unit,
+		.is_reluctant = d->is_reluctant,
+		.group = d->group,
+		.n_reads = KILL_TOGETHER_MAX,
+	};
+}
+
 enum report_event kill_plan_gather(struct in_flight *f, const struct policy *policy)
 {
 	struct decision *d = &f->decision;
 	const struct census_process *victim = census_find(&f->sampler->census, d->pid);
+	struct kill_set set;
 
 	if (!victim || victim->start_ticks != d->start_ticks)
 		return REPORT_VANISHED;
-	find_sharers(f, victim, decision_is_of_cgroup(d) ? &victim->memory : &d->memory);
-	open_holders(f);
+	set = set_of(f, victim);
+	find_sharers(f, &set, decision_is_of_cgroup(d) ? &victim->memory : &d->memory);
+	open_holders(f, &set);
 	if (d->spared_pid > 0)
 		return REPORT_SPARED;
 	if (!decision_is_of_cgroup(d))
-		kill_plan_gather_family(f, victim);
+		kill_plan_gather_family(f, &set);
 	/* Where the policy kills cgroups, one that is directly in a top is killed alone: the top is
 	 * not killed as a whole, whatever its flag is. */
 	if (decision_is_of_cgroup(d) || policy->target == POLICY_TARGET_PROCESS)
-		d->error = open_group(f, victim);
+		d->error = open_group(f, &set);
 	if (d->error < 0)
 		return REPORT_CANNOT_OPEN;
 	if (d->error == KILL_GONE)
 		return REPORT_VANISHED;
-	if (d->as_one == VICTIM_AS_SIBLINGS && d->group[0] == '\0')
-		open_siblings(f, victim);
-	if (d->as_one == VICTIM_WITH_STARTER && d->group[0] == '\0')
-		open_starter(f);
+	kill_set_siblings(&set, open_sibling, f);
 	decision_note_next(d, &f->selection->choice, &f->victim);
 	return REPORT_NOTHING;
 }

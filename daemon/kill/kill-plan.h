@@ -33,7 +33,8 @@ bool kill_plan_is_late(const struct in_flight *f);
 
 /* Of kill-plan-family.c: the relatives that share most of the victim's memory are opened with it;
  * and f->decision.memory becomes what all of them free. */
-void kill_plan_gather_family(struct in_flight *f, const struct census_process *victim);
+struct kill_set;
+void kill_plan_gather_family(struct in_flight *f, const struct kill_set *set);
 
 /* For kill_signal(); points into m. */
 struct kill_target kill_plan_target(struct in_flight *f);
