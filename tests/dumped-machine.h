@@ -70,8 +70,9 @@ extern struct dumped_machine {
 	int error;
 	/* Before that pidfd is opened, once. */
 	void (*on_pidfd_open)(void);
-	int pidfd_error; /* no pidfd can be opened */
-	pid_t refused;	 /* a signal to it is not permitted */
+	int pidfd_error;	    /* no pidfd can be opened */
+	pid_t refused;		    /* a signal to it is not permitted */
+	void (*on_signalled)(void); /* after each report of that */
 
 	char sent[DUMPED_TEXT_SIZE]; /* "KILL 300, TERM 301, KILL-GROUP, " */
 	char said[DUMPED_TEXT_SIZE]; /* a line each */

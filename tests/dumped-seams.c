@@ -372,6 +372,8 @@ void __wrap_report(struct reporter *rep, enum report_event event,
 	if (event == REPORT_SIGNALLED)
 		note_plan(dumped.manager);
 	__real_report(rep, event, judgement, before, now);
+	if (event == REPORT_SIGNALLED && dumped.on_signalled)
+		dumped.on_signalled();
 }
 
 /* Killing. */

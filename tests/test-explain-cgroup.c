@@ -46,9 +46,8 @@ static void test_cgroups_are_ranked_where_the_policy_kills_them(void **state)
 		"If memory ran out now, helper (pid 410, user alice) would be killed first, with all "
 		"of cgroup /user.slice/e.scope (2 processes); this would free 1.1 GiB.");
 	assert_int_equal(o->group.n_processes, 2);
-	assert_int_equal(o->group.footprint, 1112 * MIB);
-	assert_int_equal(o->group.size.lo, 1112 * MIB);
-	assert_int_equal(o->group.size.hi, 1112 * MIB);
+	assert_int_equal(o->size.lo, 1112 * MIB);
+	assert_int_equal(o->size.hi, 1112 * MIB);
 	assert_false(o->group.is_flagged);
 	assert_int_equal(o->result.n_ranked, 2);
 	assert_string_equal(o->result.ranked[1].cgroup->path, "/user.slice/b.scope");
@@ -201,7 +200,7 @@ static void test_a_flagged_cgroup_is_killed_with_its_victim(void **state)
 	o = run_preview(world, 4 * GIB);
 	assert_int_equal(preview_victim(o)->process->pid, 300);
 	assert_true(o->group.is_flagged);
-	assert_int_equal(o->group.footprint, 1124 * MIB);
+	assert_int_equal(o->size.hi, 1124 * MIB);
 	assert_string_equal(
 		explain_answer_machine(o, text),
 		"If memory ran out now, browser (pid 300, user alice) would be killed first, with "
@@ -249,7 +248,7 @@ static void test_siblings_are_compared_together(void **state)
 		world->ticks_now = cases[i].ticks_now;
 		o = run_preview(world, 4 * GIB);
 		assert_int_equal(preview_victim(o)->process->pid, cases[i].pid);
-		assert_int_equal(o->n_siblings, 0);
+		assert_int_equal(o->others.n_siblings, 0);
 		if (i + 1 < ARRAY_SIZE(cases)) {
 			census_done(&world->census);
 			victim_done(&o->result);
@@ -281,7 +280,7 @@ static void test_a_unit_with_repeated_kills_is_named(void **state)
 	assert_true(o->group.is_repeated);
 	assert_false(o->group.is_flagged);
 	assert_int_equal(o->group.n_processes, 12);
-	assert_int_equal(o->group.footprint, 2400 * MIB);
+	assert_int_equal(o->size.hi, 2400 * MIB);
 	assert_int_equal(explain_process(o, 705, &e), 0);
 	assert_true(e.is_victim);
 	assert_string_equal(e.text, "repeated kills in its cgroup have not freed enough memory");
@@ -301,8 +300,8 @@ static void test_siblings_with_repeated_kills_are_killed_together(void **state)
 	o = run_preview(world, 4 * GIB);
 	assert_int_equal(preview_victim(o)->process->pid, 711);
 	assert_int_equal(o->group.length, 0);
-	assert_int_equal(o->n_siblings, 11);
-	assert_int_equal(o->siblings_footprint, 2200 * MIB);
+	assert_int_equal(o->others.n_siblings, 11);
+	assert_int_equal(o->size.hi, 2400 * MIB);
 	assert_int_equal(explain_process(o, 705, &e), 0);
 	assert_true(e.is_victim);
 	assert_int_equal(explain_process(o, 300, &e), 0);

@@ -404,7 +404,7 @@ static void test_relatives_are_killed_together(void **state)
 	share(world, 320, 10 * MIB);
 	preview_choose(o);
 	assert_int_equal(preview_victim(o)->process->pid, 320);
-	assert_int_equal(o->n_relatives, 1);
+	assert_int_equal(o->others.n_relatives, 1);
 	assert_string_equal(explain_answer_machine(o, text),
 			    "If memory ran out now, server (pid 320, user alice) would be killed "
 			    "first, with 1 that shares its memory; this would free 4.9 GiB.");

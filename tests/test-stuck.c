@@ -30,7 +30,9 @@ static void test_a_start_when_memory_is_low(void **state)
 		5 * GIB;
 	unowned_note_calm(m->selection, NOW);
 	assert_int_equal(m->selection->stuck.best.available, 0);
-	(void)stuck_min_victim(m->selection, &test.policy);
+	assert_int_equal(stuck_minimum(m->selection, &test.policy), 5 * GIB / 2);
+	assert_int_equal(m->selection->stuck.unowned_growth, 0);
+	assert_int_equal(stuck_min_victim(m->selection, &test.policy), 5 * GIB / 2);
 	assert_int_equal(m->selection->stuck.unowned_growth, 5 * GIB);
 }
 

@@ -10,6 +10,7 @@
 
 #include "daemon/log/log.h"
 #include "daemon/record/recorder.h"
+#include "tests/dumped-preview.h"
 #include "tests/tick-case.h"
 
 /* clang-format off */
@@ -86,11 +87,25 @@ static const char *tell_history(char *buf, size_t size)
 	return buf;
 }
 
+/* What explain says differently from what is done: of the case that is run. */
+static char differences[1024];
+
+static void compare_with_preview(void)
+{
+	unsigned n_choices = dumped.n_choices;
+
+	add_word(differences, sizeof(differences), dumped_preview_compare());
+	dumped.n_choices = n_choices;
+}
+
 static void run_case(void **state)
 {
 	const struct tick_case *c = *state;
 	char history[1024];
 	unsigned n_wrong = 0;
+
+	differences[0] = '\0';
+	dumped.on_signalled = compare_with_preview;
 
 	if (c->prepare)
 		c->prepare();
@@ -115,6 +130,7 @@ static void run_case(void **state)
 			 dumped.said);
 	assert_string_equal(dumped.plan, c->plan ? c->plan : "");
 	assert_string_equal(tell_history(history, sizeof(history)), c->history ? c->history : "");
+	assert_string_equal(differences, "");
 	if (c->says && !strstr(dumped.said, c->says))
 		fail_msg("%s: \"%s\" is not in:\n%s", c->name, c->says, dumped.said);
 }

@@ -62,6 +62,13 @@ static const char *find_user(uid_t uid, void *userdata)
 	return users_name(b->subject.users, uid);
 }
 
+static uint64_t find_min_victim(const struct policy *policy, void *userdata)
+{
+	struct bus *b = userdata;
+
+	return stuck_minimum(b->subject.selection, policy);
+}
+
 /* The preview: computed once for all callers until the census changes. */
 static int refresh_preview(struct bus *b)
 {
@@ -99,9 +106,7 @@ static int refresh_preview(struct bus *b)
 		.backoff = &subject->selection->backoff,
 		.streak = &subject->selection->streak,
 		.ticks_now = clock_ticks_before(0),
-		.min_victim = subject->selection->stuck.since != 0
-				      ? subject->selection->stuck.minimum
-				      : 0,
+		.min_victim = find_min_victim,
 	};
 	r = cgroup_of_process(&subject->machine->cgroups, subject->machine->proc_fd, getpid(),
 			      own_cgroup, sizeof(own_cgroup));
@@ -288,7 +293,7 @@ static int append_explanation(struct bus *b, sd_bus_message *reply, const char *
 				     reason, "Victim", "u",
 				     victim ? (uint32_t)victim->process->pid : 0, "Processes", "u",
 				     o->group.length > 0 ? o->group.n_processes
-				     : victim		 ? 1 + o->n_siblings + o->n_relatives
+				     : victim		 ? 1 + o->others.n
 							 : 0);
 }
 

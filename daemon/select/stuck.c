@@ -54,17 +54,33 @@ void stuck_done(struct selection *sel)
 	sel->stuck.deep = survey_free(sel->stuck.deep);
 }
 
+/* What a victim has to free, by the configuration alone. */
+static uint64_t least(const struct selection *sel)
+{
+	return worth_min_victim(&sel->config->policies.min_victim,
+				sel->sampler->domain.reading.total);
+}
+
+static uint64_t missing(const struct selection *sel, const struct policy *policy)
+{
+	return worth_missing(policy, &sel->sampler->domain.reading);
+}
+
+uint64_t stuck_minimum(const struct selection *sel, const struct policy *policy)
+{
+	return worth_minimum(&sel->worth, least(sel), missing(sel, policy), unowned_growth(sel));
+}
+
 uint64_t stuck_min_victim(struct selection *sel, const struct policy *policy)
 {
-	uint64_t least = worth_min_victim(&sel->config->policies.min_victim,
-					  sel->sampler->domain.reading.total);
-	uint64_t missing = worth_missing(policy, &sel->sampler->domain.reading);
 	struct stuck *s = &sel->stuck;
 
 	s->unowned_growth = unowned_growth(sel);
-	s->minimum = worth_minimum(&sel->worth, least, missing, s->unowned_growth);
+	s->minimum =
+		worth_minimum(&sel->worth, least(sel), missing(sel, policy), s->unowned_growth);
 	s->held_growth = unowned_growth_of_holders(sel, s->unowned_growth);
-	s->holder_minimum = worth_holder_minimum(&sel->worth, least, missing, s->held_growth);
+	s->holder_minimum =
+		worth_holder_minimum(&sel->worth, least(sel), missing(sel, policy), s->held_growth);
 	return s->minimum;
 }
 

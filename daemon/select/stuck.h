@@ -132,7 +132,9 @@ bool stuck_is_waited_for(struct selection *sel, usec_t now);
 bool stuck_take_holder(struct selection *sel, const struct decision *last,
 		       const struct victim_reader *reader, usec_t now);
 
-/* What a victim of this policy has to free now. */
+/* What a victim of this policy has to free now; stuck_min_victim(): and notes it for the choice
+ * that follows. */
+uint64_t stuck_minimum(const struct selection *sel, const struct policy *policy);
 uint64_t stuck_min_victim(struct selection *sel, const struct policy *policy);
 /* Did the reads of sel->choice show that a victim has to free more than what was chosen by
  * them? */

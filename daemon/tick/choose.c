@@ -69,26 +69,18 @@ static const char *own_cgroup_of(const struct in_flight *f, char *buf, size_t si
 static struct victim_request request_of(struct tick *t, const struct policy *policy, usec_t now,
 					char *own_cgroup)
 {
-	const struct memory_reading *reading = &t->sampler->domain.reading;
+	struct victim_request request = victim_request_of(policy, &t->sampler->domain.reading, now);
 
-	return (struct victim_request){
-		.root = t->sampler->domain.root,
-		.n_wanted = VICTIM_REPORTED,
-		.node_budget = VICTIM_REPORTED_NODES,
-		.rank_by = policy_rank_by_now(policy, reading),
-		.target = policy->target,
-		.allocated = reading->allocated,
-		.total = reading->counters.total + reading->counters.swap_total,
-		.memory = reading->total,
-		.min_victim = stuck_min_victim(t->selection, policy),
-		.now = now,
-		.ticks_now = clock_ticks_before(0),
-		.self = getpid(),
-		.backoff = &t->selection->backoff,
-		.streak = &t->selection->streak,
-		.args = t->sampler->watch.args,
-		.own_cgroup = own_cgroup_of(t->in_flight, own_cgroup, CGROUP_PATH_MAX),
-	};
+	request.root = t->sampler->domain.root;
+	request.n_wanted = VICTIM_REPORTED;
+	request.node_budget = VICTIM_REPORTED_NODES;
+	request.min_victim = stuck_min_victim(t->selection, policy);
+	request.ticks_now = clock_ticks_before(0);
+	request.backoff = &t->selection->backoff;
+	request.streak = &t->selection->streak;
+	request.args = t->sampler->watch.args;
+	request.own_cgroup = own_cgroup_of(t->in_flight, own_cgroup, CGROUP_PATH_MAX);
+	return request;
 }
 
 /* Is there more to be done, in turns that follow at once, before a kill may rest on the choice? */

@@ -140,19 +140,17 @@ static json_t *of_victim(const struct preview *o)
 static json_t *of_group(const struct preview *o)
 {
 	const struct preview_group *g = &o->group;
-	char path[CGROUP_PATH_MAX];
 
 	if (g->length == 0)
 		return json_null();
-	snprintf(path, sizeof(path), "%.*s", (int)g->length, g->path);
 	return json_pack(
-		"{s:o, s:s, s:i, s:o, s:o, s:o, s:o}", "cgroup", json_of_foreign(path), "by",
+		"{s:o, s:s, s:i, s:o, s:o, s:o, s:o}", "cgroup", json_of_foreign(g->path), "by",
 		g->is_flagged	 ? "memory.oom.group"
 		: g->is_repeated ? "repeated-kills"
 				 : "policy",
-		"processes", (int)g->n_processes, "would_free_bytes", json_of_bytes(g->footprint),
-		"footprint_bytes", json_of_bytes(g->footprint), "footprint_min_bytes",
-		json_of_bytes(g->size.lo), "footprint_max_bytes", json_of_bytes(g->size.hi));
+		"processes", (int)g->n_processes, "would_free_bytes", json_of_bytes(o->frees),
+		"footprint_bytes", json_of_bytes(o->frees), "footprint_min_bytes",
+		json_of_bytes(o->size.lo), "footprint_max_bytes", json_of_bytes(o->size.hi));
 }
 
 static json_t *of_left_out(const struct preview *o)

@@ -65,11 +65,10 @@ static void explain_exclusion(const struct preview *o, struct explanation *e)
 #define GROUP_SIZE 320
 static const char *name_group(const struct preview *o, char buf[static GROUP_SIZE])
 {
-	char path[CGROUP_PATH_MAX], foreign[256];
+	char foreign[256];
 
-	snprintf(path, sizeof(path), "%.*s", (int)o->group.length, o->group.path);
 	snprintf(buf, GROUP_SIZE, "cgroup %s (%u process%s)",
-		 format_foreign(path, foreign, sizeof(foreign)), o->group.n_processes,
+		 format_foreign(o->group.path, foreign, sizeof(foreign)), o->group.n_processes,
 		 o->group.n_processes == 1 ? "" : "es");
 	return buf;
 }
@@ -83,10 +82,10 @@ static void explain_victim(const struct preview *o, struct explanation *e)
 		snprintf(e->text, sizeof(e->text), "no other cgroup ranks higher");
 	else if (preview_is_of_cgroups(o) && e->process == victim->process)
 		snprintf(e->text, sizeof(e->text), "no cgroup ranks higher");
-	else if (o->result.as_one == VICTIM_WITH_STARTER && o->n_siblings > 0)
+	else if (o->result.as_one == VICTIM_WITH_STARTER && o->others.n_siblings > 0)
 		snprintf(e->text, sizeof(e->text), "%s was started again after %u kills",
 			 name_of(o, victim->process, name), o->result.n_respawned);
-	else if (o->n_siblings > 0 || o->group.is_repeated)
+	else if (o->others.n_siblings > 0 || o->group.is_repeated)
 		snprintf(e->text, sizeof(e->text), "repeated kills %s have not freed enough memory",
 			 o->group.is_repeated ? "in its cgroup" : "of its name and parent");
 	else if (e->process == victim->process)
@@ -322,38 +321,22 @@ const char *explain_avoided(const struct preview *o, const struct explanation *e
 #define WITH_SIZE (GROUP_SIZE + 48)
 static const char *with_others(const struct preview *o, char buf[static WITH_SIZE])
 {
+	unsigned n = o->others.n_sharers + o->others.n_relatives;
 	char group[GROUP_SIZE];
 
 	buf[0] = '\0';
 	if (o->group.length > 0)
 		snprintf(buf, WITH_SIZE, ", with all of %s%s", name_group(o, group),
 			 o->group.is_repeated ? ", after repeated kills in it" : "");
-	else if (o->result.as_one == VICTIM_WITH_STARTER && o->n_siblings > 0)
+	else if (o->result.as_one == VICTIM_WITH_STARTER && o->others.n_siblings > 0)
 		snprintf(buf, WITH_SIZE, ", with what starts it again (pid %d)",
 			 o->result.starter_pid);
-	else if (o->n_siblings > 0)
-		snprintf(buf, WITH_SIZE, ", with %u others of its name and parent", o->n_siblings);
-	else if (o->n_relatives > 0)
-		snprintf(buf, WITH_SIZE, ", with %u that share%s its memory", o->n_relatives,
-			 o->n_relatives == 1 ? "s" : "");
+	else if (o->others.n_siblings > 0)
+		snprintf(buf, WITH_SIZE, ", with %u others of its name and parent",
+			 o->others.n_siblings);
+	else if (n > 0)
+		snprintf(buf, WITH_SIZE, ", with %u that share%s its memory", n, n == 1 ? "s" : "");
 	return buf;
-}
-
-/* Of the candidate, or of all that is killed with it. */
-static const char *size_of_all(const struct preview *o, const struct victim_candidate *candidate,
-			       char buf[static FORMAT_INTERVAL_SIZE])
-{
-	struct interval size = o->group.length > 0 ? o->group.size : preview_size(o, candidate);
-	unsigned n_relatives;
-
-	if (o->group.length == 0 && o->n_siblings > 0) {
-		size = preview_size(o, preview_victim(o));
-		size.lo = add_u64(size.lo, o->siblings_footprint);
-		size.hi = add_u64(size.hi, o->siblings_footprint);
-	}
-	if (o->group.length == 0 && o->n_siblings == 0 && o->n_relatives > 0)
-		size.lo = size.hi = preview_frees(o, preview_victim(o), &n_relatives);
-	return format_interval(size, buf);
 }
 
 const char *explain_answer_machine(const struct preview *o, char buf[static EXPLAIN_ANSWER_SIZE])
@@ -374,7 +357,7 @@ const char *explain_answer_machine(const struct preview *o, char buf[static EXPL
 		snprintf(buf + n, EXPLAIN_ANSWER_SIZE - (size_t)n,
 			 "%s would be killed first%s; this would free %s.",
 			 name_of(o, victim->process, name), with_others(o, others),
-			 size_of_all(o, victim, size));
+			 format_interval(o->size, size));
 	else
 		snprintf(buf + n, EXPLAIN_ANSWER_SIZE - (size_t)n,
 			 "no %s would be killed: none is eligible and large enough.",
@@ -391,7 +374,7 @@ const char *explain_answer_process(const struct preview *o, const struct explana
 	if (e->is_victim)
 		snprintf(buf, EXPLAIN_ANSWER_SIZE,
 			 "%s would be killed first%s: %s; this would free %s.", name,
-			 with_others(o, others), e->text, size_of_all(o, &e->candidate, size));
+			 with_others(o, others), e->text, format_interval(o->size, size));
 	else if (e->rank > 0)
 		snprintf(buf, EXPLAIN_ANSWER_SIZE, "%s would not be killed first: %s.", name,
 			 e->text);

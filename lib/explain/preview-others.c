@@ -1,105 +1,224 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * preview-others: what is killed with a victim, beside its cgroup: siblings after repeated kills,
- * and relatives that share most of its memory copy on write.  As kill_plan_gather() of the daemon
- * does, by what the census knows.
+ * preview-others: what is killed with a victim, and what all of it frees: by kill-set.h, as the
+ * daemon does.
  */
+#include <string.h>
+
 #include "lib/explain/preview.h"
-#include "lib/kill/kill.h"
 #include "lib/select/family.h"
-#include "lib/select/victim-group.h"
+#include "lib/select/kill-set.h"
+#include "lib/select/sharers.h"
 
-static bool is_sibling(const struct preview *o, const struct census_process *process)
+/* To compare address spaces. */
+#define COMPARE_BUDGET_USEC (50 * USEC_PER_MSEC)
+/* Of the relatives of one that is not the victim so many files are read: all those that are shown
+ * are asked about in one turn of the daemon. */
+#define OTHERS_READS 8
+
+static struct kill_set set_of(const struct preview *o, const struct victim_candidate *candidate)
 {
-	const struct census_process *victim = o->result.ranked[0].process;
+	bool is_victim = o->result.n_ranked > 0 && candidate->node == o->result.ranked[0].node;
+	bool is_alone = candidate->cgroup || preview_is_by_cgroup(o, candidate->process);
 
-	if (o->result.as_one == VICTIM_WITH_STARTER)
-		return o->group.length == 0 && process->pid == o->result.starter_pid;
-	return o->result.as_one == VICTIM_AS_SIBLINGS && o->group.length == 0 &&
-	       process != victim &&
-	       victim_exclusion(o->census, process, &o->request) == ELIGIBILITY_ELIGIBLE &&
-	       (victim_are_siblings(victim, process) ||
-		victim_is_starter(o->census, &o->result, victim, process));
+	return (struct kill_set){
+		.census = o->census,
+		.request = &o->request,
+		.choice = &o->result,
+		.victim = candidate->process,
+		.as_one = is_victim ? o->result.as_one : VICTIM_ALONE,
+		.memory = &candidate->memory,
+		.alone = candidate->alone,
+		.is_unit = candidate->is_unit && !is_alone,
+		.is_reluctant = victim_eligibility(o->census, candidate->node, &o->request) ==
+				ELIGIBILITY_RELUCTANT,
+		.group = is_victim ? o->group.path : "",
+		.n_reads = is_victim ? KILL_TOGETHER_MAX : OTHERS_READS,
+	};
 }
 
-static bool is_unit(const struct preview *o, const struct victim_candidate *candidate)
+/* What killing it frees, where it is not the victim. */
+static void add_size(struct preview *o, const struct census_process *process)
 {
-	return candidate->process && !candidate->cgroup && candidate->is_unit &&
-	       candidate->memory.kept > 0 && !preview_is_by_cgroup(o, candidate->process);
+	struct proc_memory memory = { 0 };
+	struct interval size;
+
+	kill_set_add(&memory, &process->memory);
+	size = accuracy_interval(o->accuracy, proc_reclaimable(&memory), o->census->with_swap,
+				 process->n_threads);
+	o->frees = add_u64(o->frees, proc_reclaimable(&memory));
+	o->size.lo = add_u64(o->size.lo, size.lo);
+	o->size.hi = add_u64(o->size.hi, size.hi);
 }
 
-static bool is_relative(struct family *family, const struct victim_candidate *candidate,
-			const struct census_process *process)
+static bool has(const struct preview_others *others, const struct census_process *process)
 {
-	return proc_mapped(&process->memory) >=
-		       family_common(&candidate->memory, candidate->alone) / 2 &&
-	       family_has(family, process);
+	for (unsigned i = 0; i < others->n; i++)
+		if (others->items[i] == process)
+			return true;
+	return false;
 }
 
-/* A relative that is not killed keeps all that they have in common. */
-static unsigned count_relatives(const struct preview *o, const struct victim_candidate *candidate,
-				uint64_t *ret_alone)
+static bool add(struct preview_others *others, const struct census_process *process)
 {
-	const struct census_process *process;
-	struct family family;
-	unsigned n = 0;
+	if (others->n == ARRAY_SIZE(others->items) || has(others, process))
+		return false;
+	others->items[others->n++] = process;
+	return true;
+}
 
-	*ret_alone = 0;
-	family_init(&family, o->census, candidate->process, KILL_TOGETHER_MAX);
-	census_for_each(o->census, process) {
-		if (!is_relative(&family, candidate, process))
-			continue;
-		if (n == KILL_TOGETHER_MAX ||
-		    eligibility_is_refused(victim_exclusion(o->census, process, &o->request)))
-			return 0;
-		n++;
-		if (process->memory.is_measured)
-			*ret_alone = add_u64(*ret_alone, process->alone);
+/* What may block is not asked: without precise none is known. */
+static void compare(pid_t tid, const pid_t *tids, unsigned n, int *ret, void *userdata)
+{
+	const struct preview *o = userdata;
+
+	precise_compare(o->precise, tid, tids, n, COMPARE_BUDGET_USEC, ret);
+}
+
+/* false: one of them may not be killed, so the victim is not either. */
+static bool find_sharers(struct preview *o, const struct kill_set *set)
+{
+	struct sharers sharers;
+
+	if (!o->precise)
+		return true;
+	sharers_find(set->census, set->victim, set->memory, o->memory.allocated, compare, o,
+		     &sharers);
+	for (unsigned i = 0; i < sharers.n; i++) {
+		if (!kill_set_may_kill(set, sharers.items[i]))
+			return false;
+		o->others.n_sharers += add(&o->others, sharers.items[i]);
 	}
-	return n;
+	return true;
+}
+
+struct relatives {
+	struct preview_others *others; /* NULL: they are only counted */
+	unsigned n;
+	uint64_t alone;
+};
+
+static bool take_relative(const struct census_process *process, void *userdata)
+{
+	struct relatives *relatives = userdata;
+
+	if (relatives->n == KILL_TOGETHER_MAX)
+		return false;
+	if (relatives->others && !add(relatives->others, process))
+		return true; /* a sharer */
+	relatives->n++;
+	if (process->memory.is_measured)
+		relatives->alone = add_u64(relatives->alone, process->alone);
+	return true;
+}
+
+static void find_relatives(struct preview *o, const struct kill_set *set)
+{
+	struct relatives relatives = { .others = &o->others };
+	struct proc_memory memory;
+
+	kill_set_relatives(set, take_relative, &relatives);
+	o->others.n_relatives = relatives.n;
+	memory = kill_set_frees(set, relatives.n > 0, relatives.alone);
+	if (relatives.n > 0)
+		o->frees = o->size.lo = o->size.hi = proc_reclaimable(&memory);
+}
+
+static bool take_sibling(const struct census_process *process, void *userdata)
+{
+	struct preview *o = userdata;
+
+	if (o->others.n_siblings == KILL_OTHERS_MAX)
+		return false;
+	if (!add(&o->others, process))
+		return true;
+	o->others.n_siblings++;
+	add_size(o, process);
+	return true;
+}
+
+static bool take_member(const struct census_process *process, void *userdata)
+{
+	struct preview *o = userdata;
+	const struct victim_candidate *victim = &o->result.ranked[0];
+
+	o->group.n_processes++;
+	/* (The victim and those with its memory are known, by a newer reading; a cgroup as a
+	 * whole.) */
+	if (!victim->cgroup && process != victim->process && !has(&o->others, process))
+		add_size(o, process);
+	return true;
+}
+
+/* false: the first may not be killed, as its cgroup may not. */
+static bool find_group(struct preview *o, struct kill_set *set)
+{
+	const struct victim_candidate *victim = &o->result.ranked[0];
+	struct preview_group *group = &o->group;
+	const char *path = census_cgroup_path(victim->process);
+	const char *own_path = o->own_cgroup ? o->own_cgroup : "/";
+
+	if (preview_is_of_cgroups(o) && !victim->cgroup)
+		return true; /* alone */
+	group->is_repeated = o->result.as_one == VICTIM_AS_CGROUP;
+	group->length =
+		kill_set_find_group(o->census->cgroups, victim->cgroup || group->is_repeated, path,
+				    o->policies->subtree, own_path);
+	memcpy(group->path, path, group->length);
+	group->path[group->length] = '\0';
+	if (group->length == 0) {
+		group->is_repeated = false; /* after repeated kills: the victim alone */
+		return !preview_is_of_cgroups(o);
+	}
+	group->is_flagged = !preview_is_of_cgroups(o) && !group->is_repeated;
+	kill_set_members(set, take_member, o);
+	return true;
+}
+
+bool preview_find_others(struct preview *o)
+{
+	const struct victim_candidate *victim = &o->result.ranked[0];
+	struct kill_set set = set_of(o, victim);
+
+	o->group.length = o->group.n_processes = 0;
+	o->group.path[0] = '\0';
+	o->group.is_flagged = o->group.is_repeated = false;
+	o->others = (struct preview_others){ 0 };
+	o->frees = proc_reclaimable(&victim->memory);
+	o->size = preview_size(o, victim);
+	if (!find_sharers(o, &set))
+		return false;
+	find_relatives(o, &set);
+	if (!find_group(o, &set))
+		return false;
+	kill_set_siblings(&set, take_sibling, o);
+	return true;
 }
 
 uint64_t preview_frees(const struct preview *o, const struct victim_candidate *candidate,
 		       unsigned *ret_relatives)
 {
-	uint64_t alone;
+	struct kill_set set = set_of(o, candidate);
+	struct relatives relatives = { 0 };
+	struct proc_memory memory;
 
-	*ret_relatives = 0;
-	if (!is_unit(o, candidate))
-		return proc_reclaimable(&candidate->memory);
-	*ret_relatives = count_relatives(o, candidate, &alone);
-	if (*ret_relatives == 0)
-		return candidate->alone;
-	return candidate->alone + family_common(&candidate->memory, candidate->alone) + alone;
+	kill_set_relatives(&set, take_relative, &relatives);
+	memory = kill_set_frees(&set, relatives.n > 0, relatives.alone);
+	*ret_relatives = relatives.n;
+	return proc_reclaimable(&memory);
 }
 
-void preview_count_others(struct preview *o)
+bool preview_is_victim(const struct preview *o, const struct census_process *process)
 {
 	const struct victim_candidate *victim = preview_victim(o);
-	const struct census_process *process;
+	struct kill_set set;
 
-	o->n_siblings = o->n_relatives = 0;
-	o->siblings_footprint = 0;
-	if (!victim || o->group.length > 0)
-		return;
-	census_for_each(o->census, process) {
-		if (o->n_siblings == KILL_OTHERS_MAX || !is_sibling(o, process))
-			continue;
-		o->n_siblings++;
-		o->siblings_footprint += proc_reclaimable(&process->memory);
-	}
-	(void)preview_frees(o, victim, &o->n_relatives);
-}
-
-bool preview_is_killed_with(const struct preview *o, const struct census_process *process)
-{
-	const struct victim_candidate *victim = &o->result.ranked[0];
-	struct family family;
-
-	if (o->n_siblings > 0 && is_sibling(o, process))
-		return true;
-	if (o->n_relatives == 0)
+	if (!victim)
 		return false;
-	family_init(&family, o->census, victim->process, 1);
-	return is_relative(&family, victim, process);
+	if (process == victim->process || has(&o->others, process))
+		return true;
+	if (o->group.length == 0)
+		return false;
+	set = set_of(o, victim);
+	return kill_set_has_member(&set, process);
 }

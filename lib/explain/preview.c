@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* preview: makes the choice over a given census, and finds what is killed with the victim. */
+/* preview: makes the choice over a given census. */
 #include "lib/explain/preview.h"
 
 #include <string.h>
 #include <unistd.h>
 
 #include "lib/domain/worth.h"
-#include "lib/kill/kill-group.h"
 
 /* At most; of a process it is VICTIM_MAX_READS. */
 #define READS_MAX 512
@@ -64,83 +63,10 @@ static int reread_some(struct census *census, struct census_process *process, vo
 	return reader_reread(census, process, &o->reader);
 }
 
-/* What the path of its cgroup has to begin with. */
-static bool is_in(const struct preview_group *group, const struct census_process *process)
-{
-	const char *path = census_cgroup_path(process);
-
-	return strncmp(path, group->path, group->length) == 0 &&
-	       (path[group->length] == '\0' || path[group->length] == '/');
-}
-
-/* The rest of the group is spared, or has no memory. */
-static bool would_be_signalled(const struct preview *o, const struct census_process *process)
-{
-	enum eligibility e = victim_exclusion(o->census, process, &o->request);
-
-	return e != ELIGIBILITY_NO_MEMORY && !eligibility_is_spared(e, o->group.is_reluctant);
-}
-
-static void count_others(const struct preview *o, const struct victim_candidate *victim,
-			 struct preview_group *group)
-{
-	const struct census_process *process;
-
-	census_for_each(o->census, process) {
-		uint64_t footprint = proc_reclaimable(&process->memory);
-		struct interval size;
-
-		if (!is_in(group, process) || !would_be_signalled(o, process))
-			continue;
-		group->n_processes++;
-		if (victim->cgroup || process == victim->process)
-			continue; /* known as a whole, or by a newer reading */
-		size = accuracy_interval(o->accuracy, footprint, o->census->with_swap,
-					 process->n_threads);
-		group->footprint += footprint;
-		group->size.lo += size.lo;
-		group->size.hi += size.hi;
-	}
-}
-
-/* As kill_plan_gather() of the daemon finds it. */
-static size_t find_length(const struct preview *o, const char *path)
-{
-	const char *subtree = o->policies->subtree, *own = o->own_cgroup ? o->own_cgroup : "/";
-
-	return o->result.ranked[0].cgroup || o->result.as_one == VICTIM_AS_CGROUP
-		       ? kill_group_find_whole(o->census->cgroups, path, subtree, own)
-		       : kill_group_find_flagged(o->census->cgroups, path, subtree, own);
-}
-
-/* Which cgroup is killed with the first of the ranking; false: the first may not be killed, as its
- * cgroup may not. */
-static bool find_group(struct preview *o)
-{
-	const struct victim_candidate *victim = &o->result.ranked[0];
-	struct preview_group *group = &o->group;
-
-	*group = (struct preview_group){
-		.path = census_cgroup_path(victim->process),
-		.is_reluctant = victim_eligibility(o->census, victim->node, &o->request) ==
-				ELIGIBILITY_RELUCTANT,
-	};
-	if (preview_is_of_cgroups(o) && !victim->cgroup)
-		return true; /* alone */
-	group->length = find_length(o, group->path);
-	if (group->length == 0) /* after repeated kills: the victim alone */
-		return !preview_is_of_cgroups(o);
-	group->is_repeated = o->result.as_one == VICTIM_AS_CGROUP;
-	group->is_flagged = !preview_is_of_cgroups(o) && !group->is_repeated;
-	group->footprint = proc_reclaimable(&victim->memory);
-	group->size = preview_size(o, victim);
-	count_others(o, victim, group);
-	return true;
-}
-
-/* Skips the first, as the daemon does with one that may not be killed as a whole. */
+/* Skips the first, as the daemon does with one that may not be killed. */
 static void skip_first(struct victim_result *result)
 {
+	result->as_one = VICTIM_ALONE;
 	result->n_ranked--;
 	memmove(&result->ranked[0], &result->ranked[1],
 		result->n_ranked * sizeof(result->ranked[0]));
@@ -149,8 +75,9 @@ static void skip_first(struct victim_result *result)
 
 static uint64_t min_victim(const struct preview *o)
 {
-	return o->min_victim > 0 ? o->min_victim
-				 : worth_min_victim(&o->policies->min_victim, o->memory.total);
+	return o->min_victim && o->policy
+		       ? o->min_victim(o->policy, o->userdata)
+		       : worth_min_victim(&o->policies->min_victim, o->memory.total);
 }
 
 void preview_choose(struct preview *o)
@@ -165,6 +92,7 @@ void preview_choose(struct preview *o)
 	o->policy_holds = false;
 	o->n_reads = 0;
 	o->group = (struct preview_group){ 0 };
+	o->others = (struct preview_others){ 0 };
 	find_policy(o);
 	o->reader = (struct reader){
 		.proc_fd = o->proc_fd,
@@ -177,22 +105,13 @@ void preview_choose(struct preview *o)
 		.sampled_at = o->now(),
 	};
 	census_set_totals(o->census, &o->memory.counters);
-	o->request = (struct victim_request){
-		.n_wanted = VICTIM_RANKED_MAX,
-		.rank_by = o->policy ? policy_rank_by_now(o->policy, &o->memory)
-				     : POLICY_RANK_BY_FOOTPRINT,
-		.target = o->policy ? o->policy->target : POLICY_TARGET_PROCESS,
-		.allocated = o->memory.allocated,
-		.total = o->memory.counters.total + o->memory.counters.swap_total,
-		.memory = o->memory.total,
-		.min_victim = min_victim(o),
-		.now = o->now(),
-		.ticks_now = o->ticks_now,
-		.self = getpid(),
-		.backoff = o->backoff,
-		.streak = o->streak,
-		.own_cgroup = o->own_cgroup,
-	};
+	o->request = victim_request_of(o->policy, &o->memory, o->now());
+	o->request.n_wanted = VICTIM_RANKED_MAX;
+	o->request.min_victim = min_victim(o);
+	o->request.ticks_now = o->ticks_now;
+	o->request.backoff = o->backoff;
+	o->request.streak = o->streak;
+	o->request.own_cgroup = o->own_cgroup;
 	victim_choose(o->census, &o->request, &reader, &o->result);
 	o->request.own_cgroup = NULL; /* it need not live as long */
 	for (unsigned i = 0; i < o->result.n_ranked; i++)
@@ -201,9 +120,8 @@ void preview_choose(struct preview *o)
 	if (o->result.avoided.node)
 		o->result.avoided.process =
 			victim_leader(o->census, &o->request, o->result.avoided.node);
-	while (o->result.n_ranked > 0 && !find_group(o))
+	while (o->result.n_ranked > 0 && !preview_find_others(o))
 		skip_first(&o->result);
-	preview_count_others(o);
 	victim_count_exclusions(o->census, &o->request, o->n_excluded);
 }
 
@@ -227,17 +145,6 @@ bool preview_is_by_cgroup(const struct preview *o, const struct census_process *
 	const struct census_cgroup *cgroup = census_cgroup_of(process);
 
 	return preview_is_of_cgroups(o) && !(cgroup && victim_is_top(o->census, &cgroup->node));
-}
-
-bool preview_is_victim(const struct preview *o, const struct census_process *process)
-{
-	const struct victim_candidate *victim = preview_victim(o);
-
-	if (!victim)
-		return false;
-	if (o->group.length > 0)
-		return is_in(&o->group, process) && would_be_signalled(o, process);
-	return process == victim->process || preview_is_killed_with(o, process);
 }
 
 static unsigned count_below(const struct census_node *node)

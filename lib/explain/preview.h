@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include "lib/config/policy.h"
+#include "lib/kill/kill.h"
 #include "lib/select/reader.h"
 #include "lib/select/victim.h"
 #include "lib/snapshot/census.h"
@@ -23,14 +24,20 @@
 
 /* The cgroup that is killed as a whole, where one is. */
 struct preview_group {
-	const char *path;  /* borrowed from the census; `length` bytes of it count */
-	size_t length;	   /* 0: none */
-	bool is_flagged;   /* by memory.oom.group, not by the policy */
-	bool is_repeated;  /* by repeated kills in it (streak.h) */
-	bool is_reluctant; /* the victim is, and so others in it are killed too */
+	char path[CGROUP_PATH_MAX];
+	size_t length;	  /* of the path; 0: none */
+	bool is_flagged;  /* by memory.oom.group, not by the policy */
+	bool is_repeated; /* by repeated kills in it (streak.h) */
 	unsigned n_processes;
-	uint64_t footprint; /* of all in it, by the newest readings */
-	struct interval size;
+};
+
+/* Those that are killed with the victim, without the members of a group (kill-set.h). */
+struct preview_others {
+	const struct census_process *items[KILL_TOGETHER_MAX]; /* borrowed from the census */
+	unsigned n;
+	unsigned n_sharers;   /* of those: they have its address space; not known without precise */
+	unsigned n_relatives; /* they share most of its memory */
+	unsigned n_siblings;  /* after repeated kills; or what starts it again */
 };
 
 struct preview {
@@ -54,7 +61,8 @@ struct preview {
 	/* The user's name, or the number as text; NULL: not known; good until the next call. */
 	const char *(*user)(uid_t uid, void *userdata);
 	void *userdata;
-	uint64_t min_victim; /* what a victim has to free now; 0: as the configuration says */
+	/* What a victim of the policy has to free now; NULL: as the configuration says. */
+	uint64_t (*min_victim)(const struct policy *policy, void *userdata);
 	const struct backoff *backoff; /* NULL: no process is skipped */
 	const struct streak *streak;   /* NULL: there was no kill before */
 	uint64_t ticks_now;	       /* as start_ticks: since boot */
@@ -74,9 +82,10 @@ struct preview {
 	 * and .memory are the cgroup's, and .process is the largest in it. */
 	struct victim_result result;
 	struct preview_group group; /* in which the victim is */
-	unsigned n_siblings; /* killed with the victim after repeated kills of such (streak.h) */
-	uint64_t siblings_footprint;
-	unsigned n_relatives; /* killed with it, as they share most of its memory (family.h) */
+	struct preview_others others;
+	uint64_t frees; /* what the victim and all that are killed with it free, and within which
+			 * limits */
+	struct interval size;
 	size_t n_excluded[_ELIGIBILITY_MAX];
 };
 
@@ -107,9 +116,9 @@ bool preview_is_victim(const struct preview *preview, const struct census_proces
  */
 uint64_t preview_frees(const struct preview *preview, const struct victim_candidate *candidate,
 		       unsigned *ret_relatives);
-/* Counts the siblings and relatives of the victim; of preview_choose(). */
-void preview_count_others(struct preview *preview);
-bool preview_is_killed_with(const struct preview *preview, const struct census_process *process);
+/* Finds what is killed with the first of the ranking; false: that may not be killed.  Of
+ * preview_choose(). */
+bool preview_find_others(struct preview *preview);
 
 /* Of how many processes the candidate's memory is. */
 unsigned preview_processes(const struct victim_candidate *candidate);

@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/select/victim.h"
 
@@ -65,6 +66,20 @@ enum eligibility victim_eligibility(const struct census *census, const struct ce
 			break;
 	}
 	return joined;
+}
+
+struct victim_request victim_request_of(const struct policy *policy,
+					const struct memory_reading *reading, usec_t now)
+{
+	return (struct victim_request){
+		.rank_by = policy ? policy_rank_by_now(policy, reading) : POLICY_RANK_BY_FOOTPRINT,
+		.target = policy ? policy->target : POLICY_TARGET_PROCESS,
+		.allocated = reading->allocated,
+		.total = reading->counters.total + reading->counters.swap_total,
+		.memory = reading->total,
+		.now = now,
+		.self = getpid(),
+	};
 }
 
 bool victim_is_top(const struct census *census, const struct census_node *node)

@@ -40,6 +40,7 @@
 #include "lib/select/backoff.h"
 #include "lib/select/streak.h"
 #include "lib/snapshot/census.h"
+#include "lib/sys/memory.h"
 #include "lib/sys/reclaimable.h"
 
 /* Precise reads of one choice, all walks together. */
@@ -165,6 +166,10 @@ struct victim_request {
 	const char *own_cgroup;		/* the daemon's; NULL: not known */
 	const struct victim_args *args; /* VICTIM_ARGS_MAX of them; NULL: none is known */
 };
+
+/* What of a request follows from the policy (NULL: none kills) and the machine; the rest is 0. */
+struct victim_request victim_request_of(const struct policy *policy,
+					const struct memory_reading *reading, usec_t now);
 
 /* One process, as it is now. */
 struct victim_reading {
