@@ -11,6 +11,7 @@
 #include "daemon/select/decision.h"
 #include "daemon/select/holders.h"
 #include "daemon/select/selection.h"
+#include "daemon/select/stuck-survey.h"
 #include "daemon/select/survey.h"
 #include "daemon/select/unowned.h"
 #include "daemon/watch/sample.h"
@@ -21,17 +22,6 @@
 /* A victim is searched for again so often; sooner where memory continues to fall (STUCK_SOON_USEC).
  */
 #define CHOOSE_AGAIN_USEC (1 * USEC_PER_SEC)
-/* The figures are read again so often; a survey that is late is not waited for. */
-#define SURVEY_AGAIN_USEC (10 * USEC_PER_SEC)
-#define SURVEY_LATE_USEC  (2 * USEC_PER_SEC)
-/* One of mappings is waited for until it has used so much CPU time, or for so long: less than for a
- * holder (HOLDER_WAIT_USEC, HOLDER_STARVED_USEC). */
-#define SURVEY_DEEP_USEC	 (200 * USEC_PER_MSEC)
-#define SURVEY_DEEP_STARVED_USEC (800 * USEC_PER_MSEC)
-/* Mappings are read of processes that have not touched so much of what is looked for. */
-#define SURVEY_UNTOUCHED_SHARE 4
-/* In watch it is checked so often whether a survey is needed. */
-#define WATCH_CHECK_USEC (200 * USEC_PER_MSEC)
 /* While none is eligible, a survey is looked at so often, at consecutive samples. */
 #define NOMINATIONS_MAX 4
 /* What was reported this long ago is reported again when it happens again. */
@@ -148,143 +138,6 @@ bool stuck_is_to_choose(const struct selection *sel, usec_t now)
 	return s->since == 0 || now - s->chosen_at >= wait;
 }
 
-static bool collect_deep(struct stuck *s)
-{
-	if (!s->is_deep || !survey_collect(s->deep, &s->surveyed))
-		return false;
-	s->is_deep = false;
-	s->surveyed.took_usec *= 2;
-	return true;
-}
-
-/* It may be one that was asked for earlier, and what was asked for since waits for it. */
-static bool collect_descriptors(struct stuck *s)
-{
-	if (!survey_collect(s->survey, &s->surveyed))
-		return false;
-	s->asked_at = s->began_at;
-	return true;
-}
-
-/* The one of mappings has all that the other one has, which has taken no longer.  It may be over
- * after the other one was taken: then it is another survey, but for one that has hung. */
-static bool collect_one(struct stuck *s, usec_t now)
-{
-	if (!s->is_waiting)
-		return now - s->asked_at < SURVEY_LATE_USEC && collect_deep(s);
-	if (collect_deep(s))
-		return true;
-	if (s->is_deep && survey_cpu_time(s->deep) < SURVEY_DEEP_USEC &&
-	    now - s->asked_at < SURVEY_DEEP_STARVED_USEC)
-		return false;
-	return collect_descriptors(s);
-}
-
-/* The same one as at the last survey, by the oldest of them? */
-static void note_receiver(struct stuck *s)
-{
-	const struct where_survey *survey = &s->surveyed;
-	const struct where_receiver *first = &survey->receivers[0];
-
-	for (unsigned i = 1; i < survey->n_receivers; i++)
-		if (survey->receivers[i].start_ticks < first->start_ticks)
-			first = &survey->receivers[i];
-	if (survey->n_receivers > 0 && first->pid == s->receiver.pid &&
-	    first->start_ticks == s->receiver.start_ticks)
-		return;
-	s->receiver.pid = survey->n_receivers > 0 ? first->pid : 0;
-	s->receiver.start_ticks = first->start_ticks;
-	s->receiver.since = s->surveyed_from;
-}
-
-static bool has_old_receiver(const struct stuck *s)
-{
-	return s->receiver.pid != 0 && s->surveyed_from - s->receiver.since >= STUCK_RECEIVER_USEC;
-}
-
-static void collect(struct selection *sel, usec_t now)
-{
-	struct stuck *s = &sel->stuck;
-
-	if (!collect_one(s, now))
-		return;
-	s->is_waiting = false;
-	s->has_survey = s->is_new = true;
-	s->n_nominations = 0;
-	s->surveyed_from = s->asked_at;
-	s->surveyed_at = now;
-	note_receiver(s);
-	unowned_note_survey(sel);
-}
-
-/* missing: what is looked for. */
-static void ask(struct stuck *s, uint64_t missing, usec_t now)
-{
-	uint64_t least = max_u64(missing / SURVEY_UNTOUCHED_SHARE, HOLDER_MIN);
-	struct where_survey ignored;
-
-	s->asked_at = now;
-	(void)survey_collect(s->survey, &ignored); /* of an earlier time */
-	s->is_waiting = true;
-	if (survey_ask(s->survey, 0)) /* not if it is starved */
-		s->began_at = now;
-	if (!s->deep)
-		return;
-	(void)survey_collect(s->deep, &ignored);
-	s->is_deep = survey_ask(s->deep, least); /* not if it hangs */
-}
-
-/* Is there anything to report of where memory is? */
-static bool is_surveyed(struct selection *sel, usec_t now)
-{
-	struct stuck *s = &sel->stuck;
-
-	collect(sel, now);
-	if (s->is_new) {
-		s->is_new = false;
-		return true;
-	}
-	if (s->is_waiting) /* it may hang: once without it */
-		return !s->has_survey && now - s->asked_at >= SURVEY_LATE_USEC &&
-		       s->reported_at == 0;
-	if (s->asked_at != 0 && now - s->asked_at < SURVEY_AGAIN_USEC)
-		return false;
-	if (!s->survey) {
-		s->asked_at = now;
-		return true;
-	}
-	ask(s, s->unowned_growth, now);
-	return false;
-}
-
-static void ask_about(struct selection *sel, usec_t now)
-{
-	sel->stuck.grown_asked = unowned_may_be_held(sel);
-	ask(&sel->stuck, unowned_since(sel), now);
-}
-
-/* Sooner, where one has files in flight and it is not known for how long. */
-static usec_t watch_pause(const struct stuck *s)
-{
-	usec_t pause = stuck_survey_pause(s);
-
-	return s->receiver.pid != 0 && !has_old_receiver(s) ? pause / 2 : pause;
-}
-
-void stuck_watch(struct selection *sel, usec_t now)
-{
-	struct stuck *s = &sel->stuck;
-
-	if (!s->survey || now - s->watched_at < WATCH_CHECK_USEC)
-		return;
-	s->watched_at = now;
-	collect(sel, now);
-	if (!s->is_waiting && now - s->asked_at >= watch_pause(s) && unowned_is_low(sel) &&
-	    (unowned_growth_less(sel, 0) > 0 || unowned_may_be_held(sel) > 0 ||
-	     unowned_may_be_swapped(sel)))
-		ask_about(sel, now);
-}
-
 /* What proc_memory.shmem of all processes is of: locked pages of files too, and what is swapped
  * out, which is not told from other swap. */
 static uint64_t shmem_of(const struct memory_counters *c)
@@ -325,10 +178,10 @@ bool stuck_waits_for_holder(struct selection *sel, const struct decision *last, 
 	const struct holder_facts facts = holder_facts_of(sel, last, now);
 	enum holder_step step;
 
-	collect(sel, now);
+	stuck_collect_survey(sel, now);
 	step = next_step(sel, last, now);
 	if (step == HOLDER_ASK)
-		ask(&sel->stuck, holder_missing(&facts), now);
+		stuck_ask_survey(&sel->stuck, holder_missing(&facts), now);
 	return step == HOLDER_ASK || step == HOLDER_WAIT;
 }
 
@@ -347,7 +200,7 @@ bool stuck_waits_before(struct selection *sel, const struct decision *last, usec
 
 	if (!s->survey || sel->choice.n_ranked == 0 || !may_be_larger(sel))
 		return false;
-	collect(sel, now);
+	stuck_collect_survey(sel, now);
 	doubt = (struct holder_doubt){
 		.chosen = proc_reclaimable(&sel->choice.ranked[0].memory),
 		.grown = unowned_may_be_held(sel),
@@ -369,7 +222,7 @@ bool stuck_waits_before(struct selection *sel, const struct decision *last, usec
 	if (step == HOLDER_ASK_AGAIN)
 		s->regrown_at = now;
 	if (step != HOLDER_WAIT)
-		ask_about(sel, now);
+		stuck_ask_about_growth(sel, now);
 	s->waited_at = s->asked_at;
 	return true;
 }
@@ -380,7 +233,7 @@ bool stuck_is_waited_for(struct selection *sel, usec_t now)
 
 	if (!stuck_delays_choice(s))
 		return false;
-	collect(sel, now);
+	stuck_collect_survey(sel, now);
 	return s->is_waiting && holder_is_waited_for(s->asked_at, survey_cpu_time(s->survey), now);
 }
 
@@ -390,7 +243,7 @@ static bool may_take_receiver(const struct selection *sel, const struct decision
 	const struct stuck *s = &sel->stuck;
 	bool was_in_vain = last->held == 0 || last->freed < proc_reclaimable(&last->memory) / 4;
 
-	return sel->choice.n_ranked == 0 && has_old_receiver(s) &&
+	return sel->choice.n_ranked == 0 && stuck_has_old_receiver(s) &&
 	       (s->receiver.taken_at == 0 || !was_in_vain ||
 		now - s->receiver.taken_at >= STUCK_VAIN_USEC);
 }
@@ -405,7 +258,7 @@ static bool asks_for_heirs(struct selection *sel, const struct census_process *p
 	    !holders_have_heirs(sel, process, now))
 		return false;
 	s->heirs_at = now;
-	ask_about(sel, now);
+	stuck_ask_about_growth(sel, now);
 	s->waited_at = s->asked_at;
 	return true;
 }
@@ -440,7 +293,7 @@ bool stuck_take_holder(struct selection *sel, const struct decision *last,
 
 	if (!is_first && !may_be_larger(sel))
 		return false;
-	collect(sel, now);
+	stuck_collect_survey(sel, now);
 	if (!stuck_has_fresh_survey(s, now) || s->nominated_at == s->surveyed_at)
 		return false;
 	process = holders_find_best(sel, !is_first, reader, now, &held);
@@ -467,7 +320,7 @@ bool stuck_take_holder(struct selection *sel, const struct decision *last,
 
 void stuck_report_later(struct selection *sel, usec_t now)
 {
-	if (is_surveyed(sel, now))
+	if (stuck_is_surveyed(sel, now))
 		sel->stuck.is_new = true;
 }
 
@@ -476,7 +329,7 @@ bool stuck_has_report(struct selection *sel, usec_t now)
 	struct stuck *s = &sel->stuck;
 	struct where_account account;
 
-	if (!is_surveyed(sel, now))
+	if (!stuck_is_surveyed(sel, now))
 		return false;
 	where_account(&sel->sampler->domain.reading.counters, s->has_survey ? &s->surveyed : NULL,
 		      &account);
