@@ -30,12 +30,35 @@ static void test_load_nothing_is_the_defaults(void **state)
 	assert_int_equal(set.n_rules, defaults.n_rules);
 }
 
+static void expect_every_rule(struct policy_set *set, struct policy_set *defaults)
+{
+	const struct rule *rule;
+
+	/* three new, one removed */
+	assert_int_equal(set->n_rules, defaults->n_rules + 2);
+	assert_false(has_rule(set, RULE_PROTECT, "init-unit"));
+	rule = find_rule(set, RULE_PROTECT, "editors");
+	assert_string_equal(rule->comm_pattern, "^(emacs|vim) ;[#=:]x");
+	assert_false(rule->builtin || rule->has_uid || rule->cgroup);
+	rule = find_rule(set, RULE_PREFER, "browsers");
+	assert_string_equal(rule->cgroup, "/user.slice/*/app-*firefox*\t/b");
+	assert_true(rule->weight > 1.49 && rule->weight < 1.51);
+	rule = find_rule(set, RULE_AVOID, "builds");
+	assert_true(rule->has_uid && rule->uid == 4242 && rule->cgroup && rule->comm_pattern);
+	assert_true(rule->weight > 0.49 && rule->weight < 0.51);
+	/* an override keeps what it does not name */
+	rule = find_rule(set, RULE_PROTECT, "ssh");
+	assert_false(rule->has_uid || rule->builtin);
+	assert_string_equal(rule->comm_pattern,
+			    find_rule(defaults, RULE_PROTECT, "ssh")->comm_pattern);
+	assert_true(find_rule(set, RULE_PROTECT, "systemd")->builtin);
+}
+
 static void test_load_sets_every_key(void **state)
 {
 	_cleanup_(policy_set_done) struct policy_set set, defaults;
 	struct conf_messages messages;
 	struct policy *policy;
-	struct rule *rule;
 
 	assert_int_equal(policy_set_init_defaults(&defaults), 0);
 	load_good(fixture("all-keys.conf"), &set, &messages);
@@ -74,25 +97,7 @@ static void test_load_sets_every_key(void **state)
 	assert_true(policy->refreeze);
 	assert_int_equal(policy->for_usec, 0);
 	assert_int_equal(find_policy(&set, "terminate")->action, POLICY_ACTION_NONE);
-
-	/* three new, one removed */
-	assert_int_equal(set.n_rules, defaults.n_rules + 2);
-	assert_false(has_rule(&set, RULE_PROTECT, "init-unit"));
-	rule = find_rule(&set, RULE_PROTECT, "editors");
-	assert_string_equal(rule->comm_pattern, "^(emacs|vim) ;[#=:]x");
-	assert_false(rule->builtin || rule->has_uid || rule->cgroup);
-	rule = find_rule(&set, RULE_PREFER, "browsers");
-	assert_string_equal(rule->cgroup, "/user.slice/*/app-*firefox*\t/b");
-	assert_true(rule->weight > 1.49 && rule->weight < 1.51);
-	rule = find_rule(&set, RULE_AVOID, "builds");
-	assert_true(rule->has_uid && rule->uid == 4242 && rule->cgroup && rule->comm_pattern);
-	assert_true(rule->weight > 0.49 && rule->weight < 0.51);
-	/* an override keeps what it does not name */
-	rule = find_rule(&set, RULE_PROTECT, "ssh");
-	assert_false(rule->has_uid || rule->builtin);
-	assert_string_equal(rule->comm_pattern,
-			    find_rule(&defaults, RULE_PROTECT, "ssh")->comm_pattern);
-	assert_true(find_rule(&set, RULE_PROTECT, "systemd")->builtin);
+	expect_every_rule(&set, &defaults);
 }
 
 static void test_load_takes_empty_values_as_unset_or_default(void **state)

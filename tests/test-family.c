@@ -118,72 +118,67 @@ static bool counts(const struct census_process *process, void *userdata)
 	return true;
 }
 
+static const struct {
+	const char *label;
+	struct member a, b;
+	bool expected;
+} rows_of_relatives[] = {
+	{ "a child", { 1, 7, 0, 9, 555 }, { PID, 7, 0, 9, 555 }, true },
+	{ "a child in a session of its own", { 1, 7, 0, 9, 555 }, { PID, 8, 0, 9, 555 }, true },
+	{ "a child of another user", { 1, 7, 0, 9, 555 }, { PID, 7, 33, 9, 555 }, true },
+	{ "a child that has executed the program again",
+	  { 1, 7, 0, 9, 555 },
+	  { PID, 7, 0, 9, 556 },
+	  false },
+	{ "another program", { 1, 7, 0, 9, 555 }, { PID, 7, 0, 10, 555 }, false },
+	{ "in a pid namespace without a session, the parent has exited",
+	  { 1, 0, 0, 9, 555 },
+	  { 1, 0, 0, 9, 555 },
+	  true },
+	{ "the same, executed again", { 1, 0, 0, 9, 555 }, { 1, 0, 0, 9, 556 }, false },
+	{ "the same, nothing may be read", { 1, 0, 0, 9, 0 }, { 1, 0, 0, 9, 0 }, false },
+	{ "the same, below different parents", { 1, 0, 0, 9, 555 }, { 2, 0, 0, 9, 555 }, false },
+	{ "of one session, the parent has exited", { 1, 7, 0, 9, 555 }, { 1, 7, 0, 9, 555 }, true },
+	{ "of one session, the program was started twice",
+	  { 1, 7, 0, 9, 555 },
+	  { 1, 7, 0, 9, 777 },
+	  false },
+	{ "of two sessions", { 1, 7, 0, 9, 555 }, { 1, 8, 0, 9, 555 }, false },
+	{ "a stack is not known", { 1, 7, 0, 9, 555 }, { PID, 7, 0, 9, 0 }, true },
+	{ "no stack is known", { 1, 7, 0, 9, 0 }, { PID, 7, 0, 9, 555 }, true },
+	{ "a stack is not known, of another user",
+	  { 1, 7, 0, 9, 555 },
+	  { PID, 7, 33, 9, 0 },
+	  false },
+	{ "the pid is another's by now",
+	  { 1, 7, 0, 9, 555 },
+	  { PID, 7, 33, 9, 555, START + 1 },
+	  false },
+};
+
 static void test_relatives(void **state)
 {
-	static const struct {
-		const char *label;
-		struct member a, b;
-		bool expected;
-	} rows[] = {
-		{ "a child", { 1, 7, 0, 9, 555 }, { PID, 7, 0, 9, 555 }, true },
-		{ "a child in a session of its own",
-		  { 1, 7, 0, 9, 555 },
-		  { PID, 8, 0, 9, 555 },
-		  true },
-		{ "a child of another user", { 1, 7, 0, 9, 555 }, { PID, 7, 33, 9, 555 }, true },
-		{ "a child that has executed the program again",
-		  { 1, 7, 0, 9, 555 },
-		  { PID, 7, 0, 9, 556 },
-		  false },
-		{ "another program", { 1, 7, 0, 9, 555 }, { PID, 7, 0, 10, 555 }, false },
-		{ "in a pid namespace without a session, the parent has exited",
-		  { 1, 0, 0, 9, 555 },
-		  { 1, 0, 0, 9, 555 },
-		  true },
-		{ "the same, executed again", { 1, 0, 0, 9, 555 }, { 1, 0, 0, 9, 556 }, false },
-		{ "the same, nothing may be read", { 1, 0, 0, 9, 0 }, { 1, 0, 0, 9, 0 }, false },
-		{ "the same, below different parents",
-		  { 1, 0, 0, 9, 555 },
-		  { 2, 0, 0, 9, 555 },
-		  false },
-		{ "of one session, the parent has exited",
-		  { 1, 7, 0, 9, 555 },
-		  { 1, 7, 0, 9, 555 },
-		  true },
-		{ "of one session, the program was started twice",
-		  { 1, 7, 0, 9, 555 },
-		  { 1, 7, 0, 9, 777 },
-		  false },
-		{ "of two sessions", { 1, 7, 0, 9, 555 }, { 1, 8, 0, 9, 555 }, false },
-		{ "a stack is not known", { 1, 7, 0, 9, 555 }, { PID, 7, 0, 9, 0 }, true },
-		{ "no stack is known", { 1, 7, 0, 9, 0 }, { PID, 7, 0, 9, 555 }, true },
-		{ "a stack is not known, of another user",
-		  { 1, 7, 0, 9, 555 },
-		  { PID, 7, 33, 9, 0 },
-		  false },
-		{ "the pid is another's by now",
-		  { 1, 7, 0, 9, 555 },
-		  { PID, 7, 33, 9, 555, START + 1 },
-		  false },
-	};
 	struct world *world = *state;
 
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(rows_of_relatives); i++) {
 		const struct census_process *a, *b;
 		struct family family;
 
-		print_message("%s\n", rows[i].label);
+		print_message("%s\n", rows_of_relatives[i].label);
 		assert_int_equal(census_init(&world->census, world->proc_fd, NULL, &world->accuracy,
 					     &world->policies),
 				 0);
-		a = add(world, PID, &rows[i].a);
-		b = add(world, OTHER, &rows[i].b);
-		assert_int_equal(family_has_both(&world->census, a, b), rows[i].expected);
-		assert_int_equal(family_has_both(&world->census, b, a), rows[i].expected);
-		assert_int_equal(family_count(&world->census, a, counts, NULL), rows[i].expected);
+		a = add(world, PID, &rows_of_relatives[i].a);
+		b = add(world, OTHER, &rows_of_relatives[i].b);
+		assert_int_equal(family_has_both(&world->census, a, b),
+				 rows_of_relatives[i].expected);
+		assert_int_equal(family_has_both(&world->census, b, a),
+				 rows_of_relatives[i].expected);
+		assert_int_equal(family_count(&world->census, a, counts, NULL),
+				 rows_of_relatives[i].expected);
 		family_init(&family, &world->census, a, 1);
 		assert_false(family_has(&family, a));
-		assert_int_equal(family_has(&family, b), rows[i].expected);
+		assert_int_equal(family_has(&family, b), rows_of_relatives[i].expected);
 		census_done(&world->census);
 	}
 }

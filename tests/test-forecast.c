@@ -33,93 +33,95 @@ static struct memory_reading reading(const struct sample *sample, bool has_swap)
 	};
 }
 
+static const struct {
+	const char *name;
+	struct sample samples[6]; /* to the first at 0 ms */
+	bool has_swap;
+	const char *policy; /* NULL: none */
+	usec_t usec;
+} cases_of_next_follows_the_rate[] = {
+	{ "one reading is no trend", { { 1, 2000, 1000 } }, false, "warn", USEC_INFINITY },
+	{ "nor is less than two seconds",
+	  { { 1, 2000, 0 }, { 1000, 1900, 0 } },
+	  false,
+	  "warn",
+	  USEC_INFINITY },
+	{ "100 MiB/s, 300 to go",
+	  { { 1, 2000, 0 }, { 1001, 1900, 0 }, { 2001, 1800, 0 } },
+	  false,
+	  "warn",
+	  3 * USEC_PER_SEC },
+	{ "what was before the last two seconds does not count",
+	  { { 1, 9000, 0 }, { 1001, 8000, 0 }, { 3001, 1800, 0 }, { 5001, 1600, 0 } },
+	  false,
+	  "warn",
+	  USEC_PER_SEC },
+	{ "seldom read: of as long as it takes",
+	  { { 1, 2000, 0 }, { 10001, 1900, 0 } },
+	  false,
+	  "warn",
+	  40 * USEC_PER_SEC },
+	{ "past the first line the second is next",
+	  { { 1, 1400, 0 }, { 2001, 1200, 0 } },
+	  false,
+	  "terminate",
+	  2 * USEC_PER_SEC },
+	{ "it rises: the nearest, and when is not known",
+	  { { 1, 1200, 0 }, { 2001, 1800, 0 } },
+	  false,
+	  "warn",
+	  USEC_INFINITY },
+	{ "too slow to be foreseen",
+	  { { 1, 2001, 0 }, { 20001, 2000, 0 } },
+	  false,
+	  "warn",
+	  USEC_INFINITY },
+	{ "all lines are crossed",
+	  { { 1, 900, 0 }, { 2001, 400, 0 } },
+	  false,
+	  NULL,
+	  USEC_INFINITY },
+	{ "with swap, both have to be used up: 800 MiB to go",
+	  { { 1, 2000, 900 }, { 2001, 1800, 750 } },
+	  true,
+	  "warn",
+	  (usec_t)(800 * MIB * 2 * USEC_PER_SEC / (350 * MIB)) },
+	{ "memory is below all thresholds, swap falls: 200 left",
+	  { { 1, 400, 350 }, { 2001, 400, 300 } },
+	  true,
+	  "warn",
+	  2 * USEC_PER_SEC },
+	{ "what swap takes from memory is no trend",
+	  { { 1, 1800, 900 }, { 2001, 2000, 700 } },
+	  true,
+	  "warn",
+	  USEC_INFINITY },
+};
+
 static void test_next_follows_the_rate(void **state)
 {
-	static const struct {
-		const char *name;
-		struct sample samples[6]; /* to the first at 0 ms */
-		bool has_swap;
-		const char *policy; /* NULL: none */
-		usec_t usec;
-	} cases[] = {
-		{ "one reading is no trend", { { 1, 2000, 1000 } }, false, "warn", USEC_INFINITY },
-		{ "nor is less than two seconds",
-		  { { 1, 2000, 0 }, { 1000, 1900, 0 } },
-		  false,
-		  "warn",
-		  USEC_INFINITY },
-		{ "100 MiB/s, 300 to go",
-		  { { 1, 2000, 0 }, { 1001, 1900, 0 }, { 2001, 1800, 0 } },
-		  false,
-		  "warn",
-		  3 * USEC_PER_SEC },
-		{ "what was before the last two seconds does not count",
-		  { { 1, 9000, 0 }, { 1001, 8000, 0 }, { 3001, 1800, 0 }, { 5001, 1600, 0 } },
-		  false,
-		  "warn",
-		  USEC_PER_SEC },
-		{ "seldom read: of as long as it takes",
-		  { { 1, 2000, 0 }, { 10001, 1900, 0 } },
-		  false,
-		  "warn",
-		  40 * USEC_PER_SEC },
-		{ "past the first line the second is next",
-		  { { 1, 1400, 0 }, { 2001, 1200, 0 } },
-		  false,
-		  "terminate",
-		  2 * USEC_PER_SEC },
-		{ "it rises: the nearest, and when is not known",
-		  { { 1, 1200, 0 }, { 2001, 1800, 0 } },
-		  false,
-		  "warn",
-		  USEC_INFINITY },
-		{ "too slow to be foreseen",
-		  { { 1, 2001, 0 }, { 20001, 2000, 0 } },
-		  false,
-		  "warn",
-		  USEC_INFINITY },
-		{ "all lines are crossed",
-		  { { 1, 900, 0 }, { 2001, 400, 0 } },
-		  false,
-		  NULL,
-		  USEC_INFINITY },
-		{ "with swap, both have to be used up: 800 MiB to go",
-		  { { 1, 2000, 900 }, { 2001, 1800, 750 } },
-		  true,
-		  "warn",
-		  (usec_t)(800 * MIB * 2 * USEC_PER_SEC / (350 * MIB)) },
-		{ "memory is below all thresholds, swap falls: 200 left",
-		  { { 1, 400, 350 }, { 2001, 400, 300 } },
-		  true,
-		  "warn",
-		  2 * USEC_PER_SEC },
-		{ "what swap takes from memory is no trend",
-		  { { 1, 1800, 900 }, { 2001, 2000, 700 } },
-		  true,
-		  "warn",
-		  USEC_INFINITY },
-	};
 	struct policy_set set;
 
 	assert_int_equal(policy_set_init_defaults(&set), 0);
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(cases_of_next_follows_the_rate); i++) {
 		struct forecast forecast = { 0 };
 		struct memory_reading memory = { 0 };
 		struct forecast_next next;
 
-		for (size_t j = 0; j < ARRAY_SIZE(cases[i].samples); j++) {
-			const struct sample *sample = &cases[i].samples[j];
+		for (size_t j = 0; j < ARRAY_SIZE(cases_of_next_follows_the_rate[i].samples); j++) {
+			const struct sample *sample = &cases_of_next_follows_the_rate[i].samples[j];
 
 			if (sample->msec == 0)
 				break;
-			memory = reading(sample, cases[i].has_swap);
+			memory = reading(sample, cases_of_next_follows_the_rate[i].has_swap);
 			forecast_add(&forecast, sample->msec * USEC_PER_MSEC, &memory);
 		}
 		forecast_next(&forecast, &set, &memory, &next);
-		if ((next.policy == NULL) != (cases[i].policy == NULL) ||
-		    (next.policy && strcmp(next.policy->name, cases[i].policy) != 0) ||
-		    next.usec != cases[i].usec)
-			fail_msg("%s: %s in %llu us", cases[i].name,
+		if ((next.policy == NULL) != (cases_of_next_follows_the_rate[i].policy == NULL) ||
+		    (next.policy &&
+		     strcmp(next.policy->name, cases_of_next_follows_the_rate[i].policy) != 0) ||
+		    next.usec != cases_of_next_follows_the_rate[i].usec)
+			fail_msg("%s: %s in %llu us", cases_of_next_follows_the_rate[i].name,
 				 next.policy ? next.policy->name : "none",
 				 (unsigned long long)next.usec);
 	}

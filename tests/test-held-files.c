@@ -19,91 +19,92 @@
 #include <cmocka.h>
 /* clang-format on */
 
+static const struct {
+	const char *label;
+	struct {
+		pid_t pid;
+		uint64_t inode;
+		uint64_t unmapped; /* MiB */
+	} links[6];
+	pid_t pid;
+	uint64_t most;
+	pid_t next; /* 0: there is none */
+	uint64_t together;
+	pid_t other;
+} rows_of_most[] = {
+	{ "none", { { 0 } }, 0, 0 },
+	{ "one", { { 7, 1, 250 } }, 7, 250 },
+	{ "by two descriptors", { { 7, 1, 250 }, { 7, 1, 250 } }, 7, 250 },
+	{ "all that a server holds is mapped by its clients",
+	  { { 5, 1, 0 }, { 5, 2, 0 }, { 7, 3, 250 } },
+	  7,
+	  250 },
+	{ "the sum counts",
+	  { { 5, 1, 90 }, { 6, 2, 150 }, { 8, 3, 80 }, { 8, 4, 80 } },
+	  8,
+	  160,
+	  6 },
+	{ "what another holds as well is freed with both",
+	  { { 5, 1, 300 }, { 6, 1, 300 }, { 6, 2, 10 } },
+	  5,
+	  0,
+	  6,
+	  300,
+	  6 },
+	{ "some of it alone",
+	  { { 5, 1, 300 }, { 5, 2, 40 }, { 6, 1, 300 }, { 6, 1, 300 } },
+	  5,
+	  40,
+	  0,
+	  300,
+	  6 },
+	{ "two that are held by the same other",
+	  { { 5, 1, 300 }, { 5, 2, 40 }, { 6, 1, 300 }, { 6, 2, 40 } },
+	  5,
+	  0,
+	  0,
+	  340,
+	  6 },
+	{ "a process has a second turn",
+	  { { 9, 1, 40 }, { 7, 2, 100 }, { 8, 3, 150 }, { 7, 4, 100 }, { 9, 5, 30 } },
+	  7,
+	  200,
+	  8 },
+	{ "shared by all, and mapped", { { 5, 1, 0 }, { 6, 1, 0 } }, 0, 0 },
+};
+
 static void test_most(void **state)
 {
-	static const struct {
-		const char *label;
-		struct {
-			pid_t pid;
-			uint64_t inode;
-			uint64_t unmapped; /* MiB */
-		} links[6];
-		pid_t pid;
-		uint64_t most;
-		pid_t next; /* 0: there is none */
-		uint64_t together;
-		pid_t other;
-	} rows[] = {
-		{ "none", { { 0 } }, 0, 0 },
-		{ "one", { { 7, 1, 250 } }, 7, 250 },
-		{ "by two descriptors", { { 7, 1, 250 }, { 7, 1, 250 } }, 7, 250 },
-		{ "all that a server holds is mapped by its clients",
-		  { { 5, 1, 0 }, { 5, 2, 0 }, { 7, 3, 250 } },
-		  7,
-		  250 },
-		{ "the sum counts",
-		  { { 5, 1, 90 }, { 6, 2, 150 }, { 8, 3, 80 }, { 8, 4, 80 } },
-		  8,
-		  160,
-		  6 },
-		{ "what another holds as well is freed with both",
-		  { { 5, 1, 300 }, { 6, 1, 300 }, { 6, 2, 10 } },
-		  5,
-		  0,
-		  6,
-		  300,
-		  6 },
-		{ "some of it alone",
-		  { { 5, 1, 300 }, { 5, 2, 40 }, { 6, 1, 300 }, { 6, 1, 300 } },
-		  5,
-		  40,
-		  0,
-		  300,
-		  6 },
-		{ "two that are held by the same other",
-		  { { 5, 1, 300 }, { 5, 2, 40 }, { 6, 1, 300 }, { 6, 2, 40 } },
-		  5,
-		  0,
-		  0,
-		  340,
-		  6 },
-		{ "a process has a second turn",
-		  { { 9, 1, 40 }, { 7, 2, 100 }, { 8, 3, 150 }, { 7, 4, 100 }, { 9, 5, 30 } },
-		  7,
-		  200,
-		  8 },
-		{ "shared by all, and mapped", { { 5, 1, 0 }, { 6, 1, 0 } }, 0, 0 },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(rows_of_most); i++) {
 		static struct held_files files;
 		struct held_sum sums[2];
 		unsigned n;
 
 		held_files_clear(&files);
-		print_message("%s\n", rows[i].label);
-		for (size_t k = 0; k < ARRAY_SIZE(rows[i].links) && rows[i].links[k].pid; k++) {
+		print_message("%s\n", rows_of_most[i].label);
+		for (size_t k = 0;
+		     k < ARRAY_SIZE(rows_of_most[i].links) && rows_of_most[i].links[k].pid; k++) {
 			const struct held_file file = {
 				.device = 1,
-				.inode = rows[i].links[k].inode,
-				.unmapped = rows[i].links[k].unmapped * MIB,
-				.pid = rows[i].links[k].pid,
+				.inode = rows_of_most[i].links[k].inode,
+				.unmapped = rows_of_most[i].links[k].unmapped * MIB,
+				.pid = rows_of_most[i].links[k].pid,
 			};
 
 			if (!held_files_note(&files, 1, file.inode, file.pid))
 				held_files_add(&files, &file);
 		}
 		n = held_files_most(&files, sums, 2);
-		assert_int_equal(n, (rows[i].pid != 0) + (rows[i].next != 0));
+		assert_int_equal(n, (rows_of_most[i].pid != 0) + (rows_of_most[i].next != 0));
 		if (n > 0) {
-			assert_int_equal(sums[0].bytes, rows[i].most * MIB);
-			assert_int_equal(sums[0].pid, rows[i].pid);
-			assert_int_equal(sums[0].together, rows[i].together * MIB);
-			assert_int_equal(sums[0].n_others, rows[i].other != 0);
-			assert_int_equal(sums[0].others[0], rows[i].other);
+			assert_int_equal(sums[0].bytes, rows_of_most[i].most * MIB);
+			assert_int_equal(sums[0].pid, rows_of_most[i].pid);
+			assert_int_equal(sums[0].together, rows_of_most[i].together * MIB);
+			assert_int_equal(sums[0].n_others, rows_of_most[i].other != 0);
+			assert_int_equal(sums[0].others[0], rows_of_most[i].other);
 		}
 		if (n > 1)
-			assert_int_equal(sums[1].pid, rows[i].next);
+			assert_int_equal(sums[1].pid, rows_of_most[i].next);
 	}
 }
 

@@ -180,74 +180,76 @@ static void test_encode_is_read_by_others(void **state)
 
 #define ONE(members) "{\"version\":1,\"entries\":[{\"id\":1,\"kind\":\"killed\"," members "}]}"
 
+static const struct {
+	const char *text;
+	int expected;
+} cases_of_decode_refuses_errors[] = {
+	{ "", -EBADMSG },
+	{ "\n", -EBADMSG },
+	{ "[]", -EBADMSG },
+	{ "{}", -EBADMSG },
+	{ "null", -EBADMSG },
+	{ "\xff", -EBADMSG },
+	{ "{\"version\":1}", -EBADMSG },
+	{ "{\"entries\":[]}", -EBADMSG },
+	{ "{\"version\":2,\"entries\":[]}", -EBADMSG },
+	{ "{\"version\":\"1\",\"entries\":[]}", -EBADMSG },
+	{ "{\"version\":1,\"entries\":{}}", -EBADMSG },
+	{ "{\"version\":1,\"entries\":[],\"entries\":[]}", -EBADMSG },
+	{ "{\"version\":1,\"entries\":[]}", 0 },
+	{ "{\"version\":1,\"entries\":[],\"more\":1}", 0 },
+	{ "{\"version\":1,\"entries\":[]} x", -EBADMSG },
+	{ "{\"version\":1,\"entries\":[1]}", -EBADMSG },
+	{ "{\"version\":1,\"entries\":[{}]}", -EBADMSG },
+	{ "{\"version\":1,\"entries\":[{\"id\":1}]}", -EBADMSG },
+	{ "{\"version\":1,\"entries\":[{\"id\":0,\"kind\":\"killed\"}]}", -EBADMSG },
+	{ "{\"version\":1,\"entries\":[{\"id\":9007199254740993,\"kind\":\"x\"}]}", -EBADMSG },
+	{ "{\"version\":1,\"entries\":[{\"id\":1,\"kind\":\"\"}]}", -EBADMSG },
+	{ "{\"version\":1,\"entries\":[{\"id\":1,\"kind\":\"k\"},{\"id\":1,\"kind\":\"k\"}]}",
+	  -EBADMSG },
+	{ "{\"version\":1,\"entries\":[{\"id\":2,\"kind\":\"k\"},{\"id\":1,\"kind\":\"k\"}]}",
+	  -EBADMSG },
+	{ ONE("\"pid\":1"), 0 },
+	{ ONE("\"pid\":null"), 0 },
+	{ ONE("\"of_a_later_version\":[{}]"), 0 },
+	{ ONE("\"pid\":-1"), -EBADMSG },
+	{ ONE("\"pid\":4294967294"), 0 },
+	{ ONE("\"pid\":4294967295"), -EBADMSG },
+	{ ONE("\"pid\":1.0"), -EBADMSG },
+	{ ONE("\"pid\":\"1\""), -EBADMSG },
+	{ ONE("\"pid\":true"), -EBADMSG },
+	{ ONE("\"pid\":[]"), -EBADMSG },
+	{ ONE("\"refrozen\":-2147483647"), 0 },
+	{ ONE("\"refrozen\":-2147483648"), -EBADMSG },
+	{ ONE("\"refrozen\":2147483648"), -EBADMSG },
+	{ ONE("\"swap_bytes\":9223372036854775807"), 0 },
+	{ ONE("\"swap_bytes\":9223372036854775808"), -EBADMSG },
+	{ ONE("\"swap_bytes\":-1"), -EBADMSG },
+	{ ONE("\"weight\":2"), 0 },
+	{ ONE("\"weight\":0.5"), 0 },
+	{ ONE("\"weight\":-0.5"), -EBADMSG },
+	{ ONE("\"weight\":1e999"), -EBADMSG },
+	{ ONE("\"weight\":\"1\""), -EBADMSG },
+	{ ONE("\"ineffective\":1"), -EBADMSG },
+	{ ONE("\"comm\":1"), -EBADMSG },
+	{ ONE("\"comm\":\"\\u0000\""), -EBADMSG },
+	{ ONE("\"comm\":\"longer than any process could call itself\""), 0 },
+	{ ONE("\"ranked\":[]"), 0 },
+	{ ONE("\"ranked\":{}"), -EBADMSG },
+	{ ONE("\"ranked\":[1]"), -EBADMSG },
+	{ ONE("\"ranked\":[{\"pid\":-1}]"), -EBADMSG },
+	{ ONE("\"ranked\":[{},{},{},{},{},{},{},{},{},{}]"), 0 },
+};
+
 static void test_decode_refuses_errors(void **state)
 {
-	static const struct {
-		const char *text;
-		int expected;
-	} cases[] = {
-		{ "", -EBADMSG },
-		{ "\n", -EBADMSG },
-		{ "[]", -EBADMSG },
-		{ "{}", -EBADMSG },
-		{ "null", -EBADMSG },
-		{ "\xff", -EBADMSG },
-		{ "{\"version\":1}", -EBADMSG },
-		{ "{\"entries\":[]}", -EBADMSG },
-		{ "{\"version\":2,\"entries\":[]}", -EBADMSG },
-		{ "{\"version\":\"1\",\"entries\":[]}", -EBADMSG },
-		{ "{\"version\":1,\"entries\":{}}", -EBADMSG },
-		{ "{\"version\":1,\"entries\":[],\"entries\":[]}", -EBADMSG },
-		{ "{\"version\":1,\"entries\":[]}", 0 },
-		{ "{\"version\":1,\"entries\":[],\"more\":1}", 0 },
-		{ "{\"version\":1,\"entries\":[]} x", -EBADMSG },
-		{ "{\"version\":1,\"entries\":[1]}", -EBADMSG },
-		{ "{\"version\":1,\"entries\":[{}]}", -EBADMSG },
-		{ "{\"version\":1,\"entries\":[{\"id\":1}]}", -EBADMSG },
-		{ "{\"version\":1,\"entries\":[{\"id\":0,\"kind\":\"killed\"}]}", -EBADMSG },
-		{ "{\"version\":1,\"entries\":[{\"id\":9007199254740993,\"kind\":\"x\"}]}",
-		  -EBADMSG },
-		{ "{\"version\":1,\"entries\":[{\"id\":1,\"kind\":\"\"}]}", -EBADMSG },
-		{ "{\"version\":1,\"entries\":[{\"id\":1,\"kind\":\"k\"},{\"id\":1,\"kind\":\"k\"}]}",
-		  -EBADMSG },
-		{ "{\"version\":1,\"entries\":[{\"id\":2,\"kind\":\"k\"},{\"id\":1,\"kind\":\"k\"}]}",
-		  -EBADMSG },
-		{ ONE("\"pid\":1"), 0 },
-		{ ONE("\"pid\":null"), 0 },
-		{ ONE("\"of_a_later_version\":[{}]"), 0 },
-		{ ONE("\"pid\":-1"), -EBADMSG },
-		{ ONE("\"pid\":4294967294"), 0 },
-		{ ONE("\"pid\":4294967295"), -EBADMSG },
-		{ ONE("\"pid\":1.0"), -EBADMSG },
-		{ ONE("\"pid\":\"1\""), -EBADMSG },
-		{ ONE("\"pid\":true"), -EBADMSG },
-		{ ONE("\"pid\":[]"), -EBADMSG },
-		{ ONE("\"refrozen\":-2147483647"), 0 },
-		{ ONE("\"refrozen\":-2147483648"), -EBADMSG },
-		{ ONE("\"refrozen\":2147483648"), -EBADMSG },
-		{ ONE("\"swap_bytes\":9223372036854775807"), 0 },
-		{ ONE("\"swap_bytes\":9223372036854775808"), -EBADMSG },
-		{ ONE("\"swap_bytes\":-1"), -EBADMSG },
-		{ ONE("\"weight\":2"), 0 },
-		{ ONE("\"weight\":0.5"), 0 },
-		{ ONE("\"weight\":-0.5"), -EBADMSG },
-		{ ONE("\"weight\":1e999"), -EBADMSG },
-		{ ONE("\"weight\":\"1\""), -EBADMSG },
-		{ ONE("\"ineffective\":1"), -EBADMSG },
-		{ ONE("\"comm\":1"), -EBADMSG },
-		{ ONE("\"comm\":\"\\u0000\""), -EBADMSG },
-		{ ONE("\"comm\":\"longer than any process could call itself\""), 0 },
-		{ ONE("\"ranked\":[]"), 0 },
-		{ ONE("\"ranked\":{}"), -EBADMSG },
-		{ ONE("\"ranked\":[1]"), -EBADMSG },
-		{ ONE("\"ranked\":[{\"pid\":-1}]"), -EBADMSG },
-		{ ONE("\"ranked\":[{},{},{},{},{},{},{},{},{},{}]"), 0 },
-	};
 	_cleanup_history_ struct history *history = make_history();
 
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-		if (decode(history, cases[i].text, strlen(cases[i].text)) != cases[i].expected)
-			fail_msg("%s", cases[i].text);
+	for (size_t i = 0; i < ARRAY_SIZE(cases_of_decode_refuses_errors); i++)
+		if (decode(history, cases_of_decode_refuses_errors[i].text,
+			   strlen(cases_of_decode_refuses_errors[i].text)) !=
+		    cases_of_decode_refuses_errors[i].expected)
+			fail_msg("%s", cases_of_decode_refuses_errors[i].text);
 }
 
 /* A file with the largest number there is: what is written after it can be read again. */

@@ -147,78 +147,71 @@ static void test_beside_others(void **state)
 	}
 }
 
+static const struct {
+	const char *label;
+	uint64_t chosen, grown, added;	     /* MiB, of 1024; added: since a survey was asked for */
+	usec_t asked, surveyed, killed, now; /* ms; surveyed: asked for then */
+	bool is_fresh;
+	usec_t regrown; /* ms */
+	enum holder_step expected;
+} rows_of_before[] = {
+	{ "nothing is known yet", 90, 600, 600, 0, 0, 0, 10000, false, 0, HOLDER_ASK },
+	{ "less than an eighth", 90, 127, 127, 0, 0, 0, 10000, false, 0, HOLDER_NONE },
+	{ "an eighth", 90, 128, 128, 0, 0, 0, 10000, false, 0, HOLDER_ASK },
+	{ "the chosen one frees as much", 600, 600, 600, 0, 0, 0, 10000, false, 0, HOLDER_NONE },
+	{ "a little less", 599, 600, 600, 0, 0, 0, 10000, false, 0, HOLDER_ASK },
+	{ "asked for", 90, 600, 0, 9900, 0, 0, 10199, false, 0, HOLDER_WAIT },
+	{ "it is late", 90, 600, 0, 9900, 0, 0, 10200, false, 0, HOLDER_NONE },
+	{ "it is late, and more has been added", 90, 600, 300, 9900, 0, 0, 10200, false, 0,
+	  HOLDER_NONE },
+	{ "it hangs: before the pause is over", 90, 600, 0, 8001, 0, 0, 10000, false, 0,
+	  HOLDER_NONE },
+	{ "it hangs: after the pause", 90, 600, 0, 8000, 0, 0, 10000, false, 0, HOLDER_ASK },
+	{ "likewise, while the last is fresh", 90, 600, 0, 8000, 7000, 0, 10000, true, 0,
+	  HOLDER_ASK },
+	{ "surveyed", 90, 600, 0, 9900, 9900, 0, 10000, true, 0, HOLDER_NONE },
+	{ "and it is fresh after the pause", 90, 600, 0, 7000, 7000, 0, 10000, true, 0,
+	  HOLDER_NONE },
+	{ "less than an eighth since", 90, 600, 127, 9900, 9900, 0, 10000, true, 0, HOLDER_NONE },
+	{ "an eighth since", 90, 600, 128, 9900, 9900, 0, 10000, true, 0, HOLDER_ASK_AGAIN },
+	{ "it was asked for that already", 90, 600, 128, 9900, 9900, 0, 10000, true, 8001,
+	  HOLDER_NONE },
+	{ "a pause ago", 90, 600, 128, 9900, 9900, 0, 10000, true, 8000, HOLDER_ASK_AGAIN },
+	{ "a survey that is not fresh", 90, 600, 0, 6900, 6900, 0, 10000, false, 0, HOLDER_ASK },
+	{ "nor is the pause over", 90, 600, 0, 9000, 9000, 0, 10000, false, 0, HOLDER_NONE },
+	{ "it was killed before the survey", 90, 600, 0, 9900, 9900, 9900, 10000, true, 0,
+	  HOLDER_NONE },
+	{ "it was killed since the survey was asked for", 90, 600, 0, 9900, 9900, 9901, 10000, true,
+	  0, HOLDER_ASK },
+	{ "it was killed since, and the survey is late", 90, 600, 0, 9000, 8000, 9500, 10000, true,
+	  0, HOLDER_NONE },
+	{ "it was killed since, asked for", 90, 600, 0, 9900, 9000, 9800, 10000, true, 0,
+	  HOLDER_WAIT },
+};
+
 /* Memory is low, and one process was chosen: is it to be found out first what others hold? */
 static void test_before(void **state)
 {
-	static const struct {
-		const char *label;
-		uint64_t chosen, grown,
-			added; /* MiB, of 1024; added: since a survey was asked for */
-		usec_t asked, surveyed, killed, now; /* ms; surveyed: asked for then */
-		bool is_fresh;
-		usec_t regrown; /* ms */
-		enum holder_step expected;
-	} rows[] = {
-		{ "nothing is known yet", 90, 600, 600, 0, 0, 0, 10000, false, 0, HOLDER_ASK },
-		{ "less than an eighth", 90, 127, 127, 0, 0, 0, 10000, false, 0, HOLDER_NONE },
-		{ "an eighth", 90, 128, 128, 0, 0, 0, 10000, false, 0, HOLDER_ASK },
-		{ "the chosen one frees as much", 600, 600, 600, 0, 0, 0, 10000, false, 0,
-		  HOLDER_NONE },
-		{ "a little less", 599, 600, 600, 0, 0, 0, 10000, false, 0, HOLDER_ASK },
-		{ "asked for", 90, 600, 0, 9900, 0, 0, 10199, false, 0, HOLDER_WAIT },
-		{ "it is late", 90, 600, 0, 9900, 0, 0, 10200, false, 0, HOLDER_NONE },
-		{ "it is late, and more has been added", 90, 600, 300, 9900, 0, 0, 10200, false, 0,
-		  HOLDER_NONE },
-		{ "it hangs: before the pause is over", 90, 600, 0, 8001, 0, 0, 10000, false, 0,
-		  HOLDER_NONE },
-		{ "it hangs: after the pause", 90, 600, 0, 8000, 0, 0, 10000, false, 0,
-		  HOLDER_ASK },
-		{ "likewise, while the last is fresh", 90, 600, 0, 8000, 7000, 0, 10000, true, 0,
-		  HOLDER_ASK },
-		{ "surveyed", 90, 600, 0, 9900, 9900, 0, 10000, true, 0, HOLDER_NONE },
-		{ "and it is fresh after the pause", 90, 600, 0, 7000, 7000, 0, 10000, true, 0,
-		  HOLDER_NONE },
-		{ "less than an eighth since", 90, 600, 127, 9900, 9900, 0, 10000, true, 0,
-		  HOLDER_NONE },
-		{ "an eighth since", 90, 600, 128, 9900, 9900, 0, 10000, true, 0,
-		  HOLDER_ASK_AGAIN },
-		{ "it was asked for that already", 90, 600, 128, 9900, 9900, 0, 10000, true, 8001,
-		  HOLDER_NONE },
-		{ "a pause ago", 90, 600, 128, 9900, 9900, 0, 10000, true, 8000, HOLDER_ASK_AGAIN },
-		{ "a survey that is not fresh", 90, 600, 0, 6900, 6900, 0, 10000, false, 0,
-		  HOLDER_ASK },
-		{ "nor is the pause over", 90, 600, 0, 9000, 9000, 0, 10000, false, 0,
-		  HOLDER_NONE },
-		{ "it was killed before the survey", 90, 600, 0, 9900, 9900, 9900, 10000, true, 0,
-		  HOLDER_NONE },
-		{ "it was killed since the survey was asked for", 90, 600, 0, 9900, 9900, 9901,
-		  10000, true, 0, HOLDER_ASK },
-		{ "it was killed since, and the survey is late", 90, 600, 0, 9000, 8000, 9500,
-		  10000, true, 0, HOLDER_NONE },
-		{ "it was killed since, asked for", 90, 600, 0, 9900, 9000, 9800, 10000, true, 0,
-		  HOLDER_WAIT },
-	};
-
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(rows_of_before); i++) {
 		const struct holder_doubt doubt = {
-			.chosen = rows[i].chosen * MIB,
-			.grown = rows[i].grown * MIB,
-			.grown_asked = (rows[i].grown - rows[i].added) * MIB,
+			.chosen = rows_of_before[i].chosen * MIB,
+			.grown = rows_of_before[i].grown * MIB,
+			.grown_asked = (rows_of_before[i].grown - rows_of_before[i].added) * MIB,
 			.memory = GIB,
-			.asked_at = rows[i].asked * MS,
-			.is_under_way = rows[i].asked > rows[i].surveyed,
-			.surveyed_from = rows[i].surveyed * MS,
-			.is_fresh = rows[i].is_fresh,
-			.cpu_time = (rows[i].now - rows[i].asked) * MS,
-			.killed_at = rows[i].killed * MS,
+			.asked_at = rows_of_before[i].asked * MS,
+			.is_under_way = rows_of_before[i].asked > rows_of_before[i].surveyed,
+			.surveyed_from = rows_of_before[i].surveyed * MS,
+			.is_fresh = rows_of_before[i].is_fresh,
+			.cpu_time = (rows_of_before[i].now - rows_of_before[i].asked) * MS,
+			.killed_at = rows_of_before[i].killed * MS,
 			.pause = 2000 * MS,
-			.regrown_at = rows[i].regrown * MS,
-			.now = rows[i].now * MS,
+			.regrown_at = rows_of_before[i].regrown * MS,
+			.now = rows_of_before[i].now * MS,
 		};
 
-		print_message("%s\n", rows[i].label);
-		assert_int_equal(holder_before(&doubt), rows[i].expected);
+		print_message("%s\n", rows_of_before[i].label);
+		assert_int_equal(holder_before(&doubt), rows_of_before[i].expected);
 	}
 }
 

@@ -119,92 +119,93 @@ static void test_builtin_rules_are_well_formed(void **state)
 #define MANAGER "/user.slice/user-1000.slice/user@1000.service"
 #define LOGIN	"/user.slice/user-1000.slice/session-3.scope"
 
+static const struct {
+	const char *comm, *cgroup;
+	uid_t uid;
+	const char *rule; /* NULL: may be a victim */
+} protected_by_builtin_rules[] = {
+	{ "systemd", "/init.scope", 0, "init-unit" },
+	{ "systemd", MANAGER "/init.scope", 1000, "systemd-user" },
+	{ "(sd-pam)", MANAGER "/init.scope", 1000, "systemd-user" },
+	{ "systemd", "/user.slice/user-0.slice/user@0.service/init.scope", 0, "systemd" },
+	{ "gnome-shell", MANAGER "/session.slice/org.gnome.Shell@wayland.service", 1000,
+	  "session-unit" },
+	{ "plasmashell", MANAGER "/session.slice/plasma-plasmashell.service", 1000,
+	  "session-unit" },
+	{ "systemd-journal", "/system.slice/systemd-journald.service", 0, "systemd-unit" },
+	{ "systemd-resolve", "/system.slice/systemd-resolved.service", 991, "systemd-unit" },
+	{ "(udev-worker)", "/system.slice/systemd-udevd.service/udev", 0, "systemd-unit" },
+	{ "dbus-daemon", "/system.slice/dbus.service", 100, "bus-unit" },
+	{ "sddm", "/system.slice/sddm.service", 0, "display-unit" },
+	{ "Xorg", "/system.slice/lightdm.service", 0, "display-unit" },
+	{ "gdm3", "/system.slice/gdm3.service", 0, "display-unit" },
+	{ "dockerd", "/system.slice/docker.service", 0, "containers-unit" },
+	{ "NetworkManager", "/system.slice/NetworkManager.service", 0, "network-unit" },
+	{ "reckond", "/system.slice/reckond.service", 0, "reckond-unit" },
+	/* without systemd, or all in one subtree */
+	{ "init", "/", 0, "init" },
+	{ "supervise-daemo", "/", 0, "init" },
+	{ "systemd-logind", "/", 0, "systemd" },
+	{ "(sd-pam)", "/", 1000, "systemd-user" },
+	{ "swaylock", LOGIN, 1000, "locker" },
+	{ "apt-get", LOGIN, 0, "packages" },
+	{ "fwupd", "/system.slice/fwupd.service", 0, "packages" },
+	{ "flatpak-system-", "/system.slice/flatpak-system-helper.service", 0, "packages" },
+	{ "dbus-broker-lau", "/", 1000, "bus" },
+	{ "Xorg", LOGIN, 1000, "display" },
+	{ "sway", LOGIN, 1000, "compositor" },
+	{ "Hyprland", LOGIN, 1000, "compositor" },
+	{ "gnome-session-b", LOGIN, 1000, "session" },
+	{ "cinnamon-sessio", LOGIN, 1000, "session" },
+	{ "agetty", "/system.slice/system-getty.slice/getty@tty1.service", 0, "login" },
+	{ "sshd", "/system.slice/ssh.service", 0, "ssh" },
+	{ "sshd", "/user.slice/user-0.slice/session-1.scope", 0, "ssh" },
+	{ "containerd-shim", "/", 0, "containers" },
+	{ "kubelet", "/runtime.slice/kubelet.service", 0, "containers" },
+	/* all other processes */
+	{ "firefox", MANAGER "/app.slice/app-firefox-1.scope", 1000, NULL },
+	{ "tail", LOGIN, 1000, NULL },
+	{ "bash", LOGIN, 1000, NULL },
+	{ "bash", "/system.slice/ssh.service", 1000, NULL },
+	{ "sshd", LOGIN, 1000, NULL }, /* the user's own part; or any process's claim */
+	{ "init", LOGIN, 1000, NULL },
+	{ "apt", LOGIN, 1000, NULL },
+	{ "x", MANAGER "/init.scope", 1000, NULL }, /* the user's own to fill */
+	{ "qtile", LOGIN, 1000, NULL },		    /* a script */
+	{ "java", "/system.slice/docker-0123.scope", 0, NULL },
+	{ "java", "/docker/0123", 0, NULL },
+	{ "java", "/kubepods.slice/kubepods-pod1.slice/cri-containerd-1.scope", 0, NULL },
+	{ "systemd-coredum",
+	  "/system.slice/system-systemd\\x2dcoredump.slice/systemd-coredump@1.service", 0, NULL },
+	{ "mysqld", "/system.slice/mysql.service", 110, NULL },
+	{ "x", "/user.slice/user-1000.slice/user@1000.service/session.slicer", 1000, NULL },
+	{ "x", LOGIN "/session.slice", 1000, NULL },
+	{ "gnome-session", LOGIN, 1000, NULL },
+	{ "swaybg", LOGIN, 1000, NULL },
+	{ "", "/", 0, NULL },
+};
+
 static void test_builtin_rules_protect_what_carries_session_and_machine(void **state)
 {
-	static const struct {
-		const char *comm, *cgroup;
-		uid_t uid;
-		const char *rule; /* NULL: may be a victim */
-	} cases[] = {
-		{ "systemd", "/init.scope", 0, "init-unit" },
-		{ "systemd", MANAGER "/init.scope", 1000, "systemd-user" },
-		{ "(sd-pam)", MANAGER "/init.scope", 1000, "systemd-user" },
-		{ "systemd", "/user.slice/user-0.slice/user@0.service/init.scope", 0, "systemd" },
-		{ "gnome-shell", MANAGER "/session.slice/org.gnome.Shell@wayland.service", 1000,
-		  "session-unit" },
-		{ "plasmashell", MANAGER "/session.slice/plasma-plasmashell.service", 1000,
-		  "session-unit" },
-		{ "systemd-journal", "/system.slice/systemd-journald.service", 0, "systemd-unit" },
-		{ "systemd-resolve", "/system.slice/systemd-resolved.service", 991,
-		  "systemd-unit" },
-		{ "(udev-worker)", "/system.slice/systemd-udevd.service/udev", 0, "systemd-unit" },
-		{ "dbus-daemon", "/system.slice/dbus.service", 100, "bus-unit" },
-		{ "sddm", "/system.slice/sddm.service", 0, "display-unit" },
-		{ "Xorg", "/system.slice/lightdm.service", 0, "display-unit" },
-		{ "gdm3", "/system.slice/gdm3.service", 0, "display-unit" },
-		{ "dockerd", "/system.slice/docker.service", 0, "containers-unit" },
-		{ "NetworkManager", "/system.slice/NetworkManager.service", 0, "network-unit" },
-		{ "reckond", "/system.slice/reckond.service", 0, "reckond-unit" },
-		/* without systemd, or all in one subtree */
-		{ "init", "/", 0, "init" },
-		{ "supervise-daemo", "/", 0, "init" },
-		{ "systemd-logind", "/", 0, "systemd" },
-		{ "(sd-pam)", "/", 1000, "systemd-user" },
-		{ "swaylock", LOGIN, 1000, "locker" },
-		{ "apt-get", LOGIN, 0, "packages" },
-		{ "fwupd", "/system.slice/fwupd.service", 0, "packages" },
-		{ "flatpak-system-", "/system.slice/flatpak-system-helper.service", 0, "packages" },
-		{ "dbus-broker-lau", "/", 1000, "bus" },
-		{ "Xorg", LOGIN, 1000, "display" },
-		{ "sway", LOGIN, 1000, "compositor" },
-		{ "Hyprland", LOGIN, 1000, "compositor" },
-		{ "gnome-session-b", LOGIN, 1000, "session" },
-		{ "cinnamon-sessio", LOGIN, 1000, "session" },
-		{ "agetty", "/system.slice/system-getty.slice/getty@tty1.service", 0, "login" },
-		{ "sshd", "/system.slice/ssh.service", 0, "ssh" },
-		{ "sshd", "/user.slice/user-0.slice/session-1.scope", 0, "ssh" },
-		{ "containerd-shim", "/", 0, "containers" },
-		{ "kubelet", "/runtime.slice/kubelet.service", 0, "containers" },
-		/* all other processes */
-		{ "firefox", MANAGER "/app.slice/app-firefox-1.scope", 1000, NULL },
-		{ "tail", LOGIN, 1000, NULL },
-		{ "bash", LOGIN, 1000, NULL },
-		{ "bash", "/system.slice/ssh.service", 1000, NULL },
-		{ "sshd", LOGIN, 1000, NULL }, /* the user's own part; or any process's claim */
-		{ "init", LOGIN, 1000, NULL },
-		{ "apt", LOGIN, 1000, NULL },
-		{ "x", MANAGER "/init.scope", 1000, NULL }, /* the user's own to fill */
-		{ "qtile", LOGIN, 1000, NULL },		    /* a script */
-		{ "java", "/system.slice/docker-0123.scope", 0, NULL },
-		{ "java", "/docker/0123", 0, NULL },
-		{ "java", "/kubepods.slice/kubepods-pod1.slice/cri-containerd-1.scope", 0, NULL },
-		{ "systemd-coredum",
-		  "/system.slice/system-systemd\\x2dcoredump.slice/systemd-coredump@1.service", 0,
-		  NULL },
-		{ "mysqld", "/system.slice/mysql.service", 110, NULL },
-		{ "x", "/user.slice/user-1000.slice/user@1000.service/session.slicer", 1000, NULL },
-		{ "x", LOGIN "/session.slice", 1000, NULL },
-		{ "gnome-session", LOGIN, 1000, NULL },
-		{ "swaybg", LOGIN, 1000, NULL },
-		{ "", "/", 0, NULL },
-	};
 	struct executable own = { .known = true, .is_roots = true, .is_of_system = true };
 	_cleanup_(policy_set_done) struct policy_set set;
 
 	assert_int_equal(policy_set_init_defaults(&set), 0);
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(protected_by_builtin_rules); i++) {
 		struct rule_subject subject = {
-			.comm = cases[i].comm,
-			.cgroup = cases[i].cgroup,
-			.uid = cases[i].uid,
+			.comm = protected_by_builtin_rules[i].comm,
+			.cgroup = protected_by_builtin_rules[i].cgroup,
+			.uid = protected_by_builtin_rules[i].uid,
 			.executable = &own,
 		};
-		const char *expected = cases[i].rule ? cases[i].rule : "(none)";
+		const char *expected = protected_by_builtin_rules[i].rule
+					       ? protected_by_builtin_rules[i].rule
+					       : "(none)";
 		struct rule_verdict verdict;
 		const char *name;
 
 		/* It runs a program of its name: see test-executable for those that do not. */
-		snprintf(own.name, sizeof(own.name), "%s", cases[i].comm);
+		snprintf(own.name, sizeof(own.name), "%s", protected_by_builtin_rules[i].comm);
 		policy_apply_rules(&set, &subject, &verdict);
 		name = verdict.protected_by ? verdict.protected_by->name : "(none)";
 		if (strcmp(name, expected) != 0)

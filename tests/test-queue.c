@@ -24,92 +24,84 @@ static const struct streak_subject JOB = {
 	.stack_start = 1,
 };
 
+static const struct {
+	const char *name;
+	struct {
+		unsigned at, age; /* seconds; at 0: the end */
+		unsigned n_alike; /* 0: others were killed with it */
+		const char *comm; /* NULL: as the others */
+	} kills[6];
+	unsigned now, n_left;
+	unsigned n_finished;
+	bool is_queue;
+} rows_of_finished[] = {
+	{ "no kill", { { 0 } }, 10, 5, 0, false },
+	{ "nothing else has happened", { { 10, 9, 8 } }, 11, 7, 0, false },
+	{ "a server: each start is for a kill",
+	  { { 10, 9, 8 }, { 12, 11, 8 }, { 14, 3, 8 }, { 16, 1, 8 } },
+	  17,
+	  6,
+	  0,
+	  false },
+	{ "one of the workers has exited by itself",
+	  { { 10, 9, 8 }, { 12, 11, 8 }, { 14, 3, 8 }, { 16, 1, 8 } },
+	  17,
+	  5,
+	  1,
+	  false },
+	{ "two have: one for two kills",
+	  { { 10, 9, 8 }, { 12, 11, 8 }, { 14, 3, 8 }, { 16, 1, 8 } },
+	  17,
+	  4,
+	  2,
+	  true },
+	{ "one kill, one is done", { { 10, 9, 8 } }, 11, 6, 1, true },
+	{ "a storm: none exits", { { 10, 9, 40 }, { 12, 11, 80 } }, 13, 38, 0, false },
+	{ "more are left than were known", { { 10, 9, 8 } }, 11, 12, 0, false },
+	{ "the first kill is long ago", { { 10, 9, 8 }, { 65, 64, 8 } }, 71, 5, 2, true },
+	{ "many were killed with one: from then on",
+	  { { 10, 9, 8 }, { 12, 11, 0 }, { 14, 1, 4 } },
+	  15,
+	  2,
+	  1,
+	  true },
+	{ "started in the moment of the first kill",
+	  { { 10, 9, 8 }, { 12, 2, 8 } },
+	  13,
+	  5,
+	  1,
+	  true },
+	{ "another program was killed, too", { { 10, 9, 8 }, { 12, 11, 8, "x" } }, 13, 6, 1, true },
+	{ "many of another program were", { { 10, 9, 8 }, { 12, 11, 0, "x" } }, 13, 6, 1, true },
+	{ "many with the last", { { 10, 9, 8 }, { 12, 11, 0 } }, 13, 0, 0, false },
+};
+
 /* Kills, and how many of those of the first one are left. */
 static void test_finished(void **state)
 {
-	static const struct {
-		const char *name;
-		struct {
-			unsigned at, age; /* seconds; at 0: the end */
-			unsigned n_alike; /* 0: others were killed with it */
-			const char *comm; /* NULL: as the others */
-		} kills[6];
-		unsigned now, n_left;
-		unsigned n_finished;
-		bool is_queue;
-	} rows[] = {
-		{ "no kill", { { 0 } }, 10, 5, 0, false },
-		{ "nothing else has happened", { { 10, 9, 8 } }, 11, 7, 0, false },
-		{ "a server: each start is for a kill",
-		  { { 10, 9, 8 }, { 12, 11, 8 }, { 14, 3, 8 }, { 16, 1, 8 } },
-		  17,
-		  6,
-		  0,
-		  false },
-		{ "one of the workers has exited by itself",
-		  { { 10, 9, 8 }, { 12, 11, 8 }, { 14, 3, 8 }, { 16, 1, 8 } },
-		  17,
-		  5,
-		  1,
-		  false },
-		{ "two have: one for two kills",
-		  { { 10, 9, 8 }, { 12, 11, 8 }, { 14, 3, 8 }, { 16, 1, 8 } },
-		  17,
-		  4,
-		  2,
-		  true },
-		{ "one kill, one is done", { { 10, 9, 8 } }, 11, 6, 1, true },
-		{ "a storm: none exits", { { 10, 9, 40 }, { 12, 11, 80 } }, 13, 38, 0, false },
-		{ "more are left than were known", { { 10, 9, 8 } }, 11, 12, 0, false },
-		{ "the first kill is long ago", { { 10, 9, 8 }, { 65, 64, 8 } }, 71, 5, 2, true },
-		{ "many were killed with one: from then on",
-		  { { 10, 9, 8 }, { 12, 11, 0 }, { 14, 1, 4 } },
-		  15,
-		  2,
-		  1,
-		  true },
-		{ "started in the moment of the first kill",
-		  { { 10, 9, 8 }, { 12, 2, 8 } },
-		  13,
-		  5,
-		  1,
-		  true },
-		{ "another program was killed, too",
-		  { { 10, 9, 8 }, { 12, 11, 8, "x" } },
-		  13,
-		  6,
-		  1,
-		  true },
-		{ "many of another program were",
-		  { { 10, 9, 8 }, { 12, 11, 0, "x" } },
-		  13,
-		  6,
-		  1,
-		  true },
-		{ "many with the last", { { 10, 9, 8 }, { 12, 11, 0 } }, 13, 0, 0, false },
-	};
-
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(rows_of_finished); i++) {
 		static struct streak streak;
 		struct queue queue;
 
-		print_message("%s\n", rows[i].name);
+		print_message("%s\n", rows_of_finished[i].name);
 		streak = (struct streak){ 0 };
-		for (unsigned j = 0; rows[i].kills[j].at != 0; j++) {
+		for (unsigned j = 0; rows_of_finished[i].kills[j].at != 0; j++) {
 			struct streak_subject subject = JOB;
 
-			subject.age = rows[i].kills[j].age * S;
-			subject.n_alike = rows[i].kills[j].n_alike;
-			if (rows[i].kills[j].comm) {
-				subject.comm = rows[i].kills[j].comm;
+			subject.age = rows_of_finished[i].kills[j].age * S;
+			subject.n_alike = rows_of_finished[i].kills[j].n_alike;
+			if (rows_of_finished[i].kills[j].comm) {
+				subject.comm = rows_of_finished[i].kills[j].comm;
 				subject.stack_start = 2;
 			}
-			streak_add(&streak, &subject, START + rows[i].kills[j].at * S);
+			streak_add(&streak, &subject, START + rows_of_finished[i].kills[j].at * S);
 		}
-		queue_since(&streak, &JOB, START + rows[i].now * S, &queue);
-		assert_int_equal(queue_finished(&queue, rows[i].n_left), rows[i].n_finished);
-		assert_int_equal(queue_is_one(&queue, rows[i].n_left), rows[i].is_queue);
+		queue_since(&streak, &JOB, START + rows_of_finished[i].now * S, &queue);
+		assert_int_equal(queue_finished(&queue, rows_of_finished[i].n_left),
+				 rows_of_finished[i].n_finished);
+		assert_int_equal(queue_is_one(&queue, rows_of_finished[i].n_left),
+				 rows_of_finished[i].is_queue);
 	}
 }
 

@@ -17,69 +17,62 @@ static uint64_t mib(uint64_t n)
 	return n == NOT_KNOWN ? n : n * MIB;
 }
 
+static const struct {
+	const char *label;
+	uint64_t anon, swap, shmem; /* MiB, as the next two lines */
+	uint64_t relatives, refused, machine, seen;
+	unsigned n_alike;
+	uint64_t shared, kept;
+	bool is_exact, is_unit;
+} rows_of_bound[] = {
+	{ "no relative", 400, 0, 0, 0, 0, NOT_KNOWN, 0, 0, 0, 0, true, false },
+	{ "no relative, all in swap", 0, 400, 0, 0, 0, NOT_KNOWN, 0, 0, 0, 0, true, false },
+	{ "a small relative", 400, 0, 0, 20, 0, NOT_KNOWN, 0, 0, 20, 0, true, false },
+	{ "a child that saves", 400, 0, 0, 400, 0, 416, 400, 1, 400, 200, false, true },
+	{ "it is larger", 400, 0, 0, 500, 0, 416, 400, 1, 400, 200, false, true },
+	{ "the machine's figures are not known", 400, 0, 0, 400, 0, NOT_KNOWN, 0, 1, 400, 200,
+	  false, false },
+	{ "half of it has been written to", 400, 0, 0, 400, 0, 400, 200, 1, 400, 200, false, true },
+	{ "more of it", 400, 0, 0, 400, 0, 400, 199, 1, 400, 200, false, false },
+	{ "its parent is protected", 400, 0, 0, 400, 400, 416, 400, 0, 400, 400, false, false },
+	{ "a small one is protected", 400, 0, 0, 410, 10, 416, 400, 1, 400, 205, false, false },
+	{ "the machine has all of it", 400, 0, 0, 400, 0, 10, 0, 1, 10, 0, true, false },
+	{ "the machine has half of it", 400, 0, 0, 400, 0, 200, 184, 1, 200, 100, false, false },
+	{ "in swap, which the machine does not tell", 40, 400, 0, 440, 0, 0, 0, 1, 400, 200, false,
+	  false },
+	{ "workers that have grown alike", 100, 0, 0, 700, 0, 336, 320, 7, 100, 50, false, false },
+	{ "workers that share all", 100, 0, 0, 700, 0, 716, 700, 7, 100, 50, false, true },
+	{ "twenty of 20 MiB", 400, 0, 0, 400, 0, NOT_KNOWN, 400, 0, 400, 200, false, false },
+	{ "small ones", 20, 0, 0, 400, 0, NOT_KNOWN, 400, 20, 20, 10, false, false },
+	{ "most is its own", 400, 0, 0, 100, 0, NOT_KNOWN, 100, 0, 100, 50, false, false },
+	{ "shared memory, of none that is known", 40, 0, 400, 0, 0, 0, 400, 0, 400, 200, false,
+	  false },
+	{ "shared memory, with a relative", 40, 0, 400, 40, 0, 0, 400, 1, 400, 200, false, true },
+	{ "little shared memory", 400, 0, 20, 0, 0, 0, 0, 0, 20, 0, true, false },
+	{ "nothing", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, true, false },
+};
+
 static void test_bound(void **state)
 {
-	static const struct {
-		const char *label;
-		uint64_t anon, swap, shmem; /* MiB, as the next two lines */
-		uint64_t relatives, refused, machine, seen;
-		unsigned n_alike;
-		uint64_t shared, kept;
-		bool is_exact, is_unit;
-	} rows[] = {
-		{ "no relative", 400, 0, 0, 0, 0, NOT_KNOWN, 0, 0, 0, 0, true, false },
-		{ "no relative, all in swap", 0, 400, 0, 0, 0, NOT_KNOWN, 0, 0, 0, 0, true, false },
-		{ "a small relative", 400, 0, 0, 20, 0, NOT_KNOWN, 0, 0, 20, 0, true, false },
-		{ "a child that saves", 400, 0, 0, 400, 0, 416, 400, 1, 400, 200, false, true },
-		{ "it is larger", 400, 0, 0, 500, 0, 416, 400, 1, 400, 200, false, true },
-		{ "the machine's figures are not known", 400, 0, 0, 400, 0, NOT_KNOWN, 0, 1, 400,
-		  200, false, false },
-		{ "half of it has been written to", 400, 0, 0, 400, 0, 400, 200, 1, 400, 200, false,
-		  true },
-		{ "more of it", 400, 0, 0, 400, 0, 400, 199, 1, 400, 200, false, false },
-		{ "its parent is protected", 400, 0, 0, 400, 400, 416, 400, 0, 400, 400, false,
-		  false },
-		{ "a small one is protected", 400, 0, 0, 410, 10, 416, 400, 1, 400, 205, false,
-		  false },
-		{ "the machine has all of it", 400, 0, 0, 400, 0, 10, 0, 1, 10, 0, true, false },
-		{ "the machine has half of it", 400, 0, 0, 400, 0, 200, 184, 1, 200, 100, false,
-		  false },
-		{ "in swap, which the machine does not tell", 40, 400, 0, 440, 0, 0, 0, 1, 400, 200,
-		  false, false },
-		{ "workers that have grown alike", 100, 0, 0, 700, 0, 336, 320, 7, 100, 50, false,
-		  false },
-		{ "workers that share all", 100, 0, 0, 700, 0, 716, 700, 7, 100, 50, false, true },
-		{ "twenty of 20 MiB", 400, 0, 0, 400, 0, NOT_KNOWN, 400, 0, 400, 200, false,
-		  false },
-		{ "small ones", 20, 0, 0, 400, 0, NOT_KNOWN, 400, 20, 20, 10, false, false },
-		{ "most is its own", 400, 0, 0, 100, 0, NOT_KNOWN, 100, 0, 100, 50, false, false },
-		{ "shared memory, of none that is known", 40, 0, 400, 0, 0, 0, 400, 0, 400, 200,
-		  false, false },
-		{ "shared memory, with a relative", 40, 0, 400, 40, 0, 0, 400, 1, 400, 200, false,
-		  true },
-		{ "little shared memory", 400, 0, 20, 0, 0, 0, 0, 0, 20, 0, true, false },
-		{ "nothing", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, true, false },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(rows_of_bound); i++) {
 		const struct share_facts facts = {
-			.memory = { .anon = mib(rows[i].anon),
-				    .swap = mib(rows[i].swap),
-				    .shmem = mib(rows[i].shmem) },
-			.relatives = mib(rows[i].relatives),
-			.refused = mib(rows[i].refused),
-			.n_alike = rows[i].n_alike,
-			.machine = mib(rows[i].machine),
-			.seen = mib(rows[i].seen),
+			.memory = { .anon = mib(rows_of_bound[i].anon),
+				    .swap = mib(rows_of_bound[i].swap),
+				    .shmem = mib(rows_of_bound[i].shmem) },
+			.relatives = mib(rows_of_bound[i].relatives),
+			.refused = mib(rows_of_bound[i].refused),
+			.n_alike = rows_of_bound[i].n_alike,
+			.machine = mib(rows_of_bound[i].machine),
+			.seen = mib(rows_of_bound[i].seen),
 		};
 		struct share_bound bound;
 
-		print_message("%s\n", rows[i].label);
+		print_message("%s\n", rows_of_bound[i].label);
 		share_bound(&facts, &bound);
-		assert_int_equal(bound.shared, mib(rows[i].shared));
-		assert_int_equal(bound.kept, mib(rows[i].kept));
-		assert_int_equal(bound.is_exact, rows[i].is_exact);
-		assert_int_equal(bound.is_unit, rows[i].is_unit);
+		assert_int_equal(bound.shared, mib(rows_of_bound[i].shared));
+		assert_int_equal(bound.kept, mib(rows_of_bound[i].kept));
+		assert_int_equal(bound.is_exact, rows_of_bound[i].is_exact);
+		assert_int_equal(bound.is_unit, rows_of_bound[i].is_unit);
 	}
 }
 

@@ -143,88 +143,88 @@ static void test_age(void **state)
 	assert_int_equal(streak_age(1001, 1000), 1); /* never "not known" */
 }
 
+static const struct load {
+	const char *name;
+	struct victim {
+		unsigned at, started; /* tenths of a second; 0: the end */
+		const char *comm;
+		pid_t ppid, session;
+		const char *cgroup;
+	} victims[16];
+	unsigned alone; /* so many are killed one by one before all are; 0: all */
+} loads_undone[] = {
+	/* eight at a time, 150 MiB in 5 s: of each wave of eight half are killed */
+	{ "a build",
+	  { { 134, 100, "cc1", 7, 7, "/b" },
+	    { 138, 100, "cc1", 7, 7, "/b" },
+	    { 142, 100, "cc1", 7, 7, "/b" },
+	    { 146, 100, "cc1", 7, 7, "/b" },
+	    { 186, 146, "cc1", 7, 7, "/b" },
+	    { 190, 142, "cc1", 7, 7, "/b" },
+	    { 194, 138, "cc1", 7, 7, "/b" },
+	    { 198, 160, "cc1", 7, 7, "/b" } },
+	  6 },
+	/* each below a driver and a shell of its own */
+	{ "a build, by session",
+	  { { 134, 100, "cc1", 20, 7, "/" },
+	    { 138, 134, "cc1", 21, 7, "/" },
+	    { 142, 138, "cc1", 22, 7, "/" },
+	    { 146, 142, "cc1", 23, 7, "/" } },
+	  3 },
+	/* on a slow machine, as it was seen in a VM */
+	{ "a build, slowly",
+	  { { 1424, 1374, "cc1", 7, 7, "/b" },
+	    { 1437, 1374, "cc1", 7, 7, "/b" },
+	    { 1460, 1374, "cc1", 7, 7, "/b" },
+	    { 1477, 1374, "cc1", 7, 7, "/b" },
+	    { 1508, 1374, "cc1", 7, 7, "/b" },
+	    { 1596, 1480, "cc1", 7, 7, "/b" },
+	    { 1614, 1500, "cc1", 7, 7, "/b" },
+	    { 1631, 1520, "cc1", 7, 7, "/b" } },
+	  7 },
+	/* the server takes 10 s to start another, which then grows */
+	{ "a pool of workers",
+	  { { 100, 1, "worker", 7, 7, "/s" },
+	    { 520, 200, "worker", 7, 7, "/s" },
+	    { 940, 620, "worker", 7, 7, "/s" },
+	    { 1360, 1040, "worker", 7, 7, "/s" } },
+	  0 },
+	/* all were there before the first kill */
+	{ "renderers",
+	  { { 200, 50, "tab", 7, 7, "/f" },
+	    { 202, 60, "tab", 7, 7, "/f" },
+	    { 204, 70, "tab", 7, 7, "/f" },
+	    { 206, 80, "tab", 7, 7, "/f" },
+	    { 208, 90, "tab", 7, 7, "/f" } },
+	  0 },
+	{ "different programs of one session",
+	  { { 200, 50, "a", 7, 7, "/session-1.scope" },
+	    { 210, 201, "b", 7, 7, "/session-1.scope" },
+	    { 220, 211, "c", 7, 7, "/session-1.scope" },
+	    { 230, 221, "d", 7, 7, "/session-1.scope" },
+	    { 240, 231, "e", 7, 7, "/session-1.scope" } },
+	  0 },
+	{ "one name, started by different parents in different sessions",
+	  { { 200, 50, "python3", 7, 7, "/" },
+	    { 210, 201, "python3", 8, 8, "/" },
+	    { 220, 211, "python3", 9, 9, "/" },
+	    { 230, 221, "python3", 10, 10, "/" },
+	    { 240, 231, "python3", 11, 11, "/" } },
+	  0 },
+};
+
 /*
  * One load after another: when which of it would be killed, and when that was started.  Kills do
  * not help a build that starts a compiler for each that is killed; they help everywhere else.
  */
 static void test_kills_that_are_undone_are_told_from_those_that_help(void **state)
 {
-	static const struct load {
-		const char *name;
-		struct victim {
-			unsigned at, started; /* tenths of a second; 0: the end */
-			const char *comm;
-			pid_t ppid, session;
-			const char *cgroup;
-		} victims[16];
-		unsigned alone; /* so many are killed one by one before all are; 0: all */
-	} loads[] = {
-		/* eight at a time, 150 MiB in 5 s: of each wave of eight half are killed */
-		{ "a build",
-		  { { 134, 100, "cc1", 7, 7, "/b" },
-		    { 138, 100, "cc1", 7, 7, "/b" },
-		    { 142, 100, "cc1", 7, 7, "/b" },
-		    { 146, 100, "cc1", 7, 7, "/b" },
-		    { 186, 146, "cc1", 7, 7, "/b" },
-		    { 190, 142, "cc1", 7, 7, "/b" },
-		    { 194, 138, "cc1", 7, 7, "/b" },
-		    { 198, 160, "cc1", 7, 7, "/b" } },
-		  6 },
-		/* each below a driver and a shell of its own */
-		{ "a build, by session",
-		  { { 134, 100, "cc1", 20, 7, "/" },
-		    { 138, 134, "cc1", 21, 7, "/" },
-		    { 142, 138, "cc1", 22, 7, "/" },
-		    { 146, 142, "cc1", 23, 7, "/" } },
-		  3 },
-		/* on a slow machine, as it was seen in a VM */
-		{ "a build, slowly",
-		  { { 1424, 1374, "cc1", 7, 7, "/b" },
-		    { 1437, 1374, "cc1", 7, 7, "/b" },
-		    { 1460, 1374, "cc1", 7, 7, "/b" },
-		    { 1477, 1374, "cc1", 7, 7, "/b" },
-		    { 1508, 1374, "cc1", 7, 7, "/b" },
-		    { 1596, 1480, "cc1", 7, 7, "/b" },
-		    { 1614, 1500, "cc1", 7, 7, "/b" },
-		    { 1631, 1520, "cc1", 7, 7, "/b" } },
-		  7 },
-		/* the server takes 10 s to start another, which then grows */
-		{ "a pool of workers",
-		  { { 100, 1, "worker", 7, 7, "/s" },
-		    { 520, 200, "worker", 7, 7, "/s" },
-		    { 940, 620, "worker", 7, 7, "/s" },
-		    { 1360, 1040, "worker", 7, 7, "/s" } },
-		  0 },
-		/* all were there before the first kill */
-		{ "renderers",
-		  { { 200, 50, "tab", 7, 7, "/f" },
-		    { 202, 60, "tab", 7, 7, "/f" },
-		    { 204, 70, "tab", 7, 7, "/f" },
-		    { 206, 80, "tab", 7, 7, "/f" },
-		    { 208, 90, "tab", 7, 7, "/f" } },
-		  0 },
-		{ "different programs of one session",
-		  { { 200, 50, "a", 7, 7, "/session-1.scope" },
-		    { 210, 201, "b", 7, 7, "/session-1.scope" },
-		    { 220, 211, "c", 7, 7, "/session-1.scope" },
-		    { 230, 221, "d", 7, 7, "/session-1.scope" },
-		    { 240, 231, "e", 7, 7, "/session-1.scope" } },
-		  0 },
-		{ "one name, started by different parents in different sessions",
-		  { { 200, 50, "python3", 7, 7, "/" },
-		    { 210, 201, "python3", 8, 8, "/" },
-		    { 220, 211, "python3", 9, 9, "/" },
-		    { 230, 221, "python3", 10, 10, "/" },
-		    { 240, 231, "python3", 11, 11, "/" } },
-		  0 },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(loads); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(loads_undone); i++) {
 		static struct streak streak;
 		unsigned alone = 0, in_cgroup = 0;
 
 		streak = (struct streak){ 0 };
-		for (const struct victim *v = loads[i].victims; v->at != 0; v++) {
+		for (const struct victim *v = loads_undone[i].victims; v->at != 0; v++) {
 			usec_t now = v->at * S / 10;
 			const struct streak_subject subject = {
 				v->cgroup, v->comm,    v->ppid,
@@ -233,93 +233,94 @@ static void test_kills_that_are_undone_are_told_from_those_that_help(void **stat
 
 			if (alone == 0 &&
 			    streak_replaced_siblings(&streak, &subject, now) >= STREAK_REPLACED)
-				alone = (unsigned)(v - loads[i].victims);
+				alone = (unsigned)(v - loads_undone[i].victims);
 			if (in_cgroup == 0 &&
 			    streak_replaced_in_cgroup(&streak, &subject, now) >= STREAK_REPLACED)
-				in_cgroup = (unsigned)(v - loads[i].victims);
+				in_cgroup = (unsigned)(v - loads_undone[i].victims);
 			streak_add(&streak, &subject, now);
 		}
-		if (alone != loads[i].alone)
-			fail_msg("%s: all after %u kills", loads[i].name, alone);
-		if (in_cgroup != loads[i].alone)
-			fail_msg("%s: all of the cgroup after %u", loads[i].name, in_cgroup);
+		if (alone != loads_undone[i].alone)
+			fail_msg("%s: all after %u kills", loads_undone[i].name, alone);
+		if (in_cgroup != loads_undone[i].alone)
+			fail_msg("%s: all of the cgroup after %u", loads_undone[i].name, in_cgroup);
 	}
 }
+
+static const struct {
+	const char *name;
+	struct streak_subject killed, next;
+	bool replaced;
+} replacements[] = {
+	{ "a worker is executed again",
+	  { "/a", "worker", 7, 1000, 7, 1, 0x7f1000, 40 },
+	  { "/a", "worker", 7, 1000, 7, 1, 0x7f2000, 40 },
+	  true },
+	{ "the next compiler of a build",
+	  { "/a", "cc1plus", 7, 1000, 7, 1, 0x7f1000, 812 },
+	  { "/a", "cc1plus", 7, 1000, 7, 1, 0x7f2000, 836 },
+	  false },
+	{ "the next job of a queue, whose arguments are as long",
+	  { "/a", "convert", 7, 1000, 7, 1, 0x7f1000, 40, 111 },
+	  { "/a", "convert", 7, 1000, 7, 1, 0x7f2000, 40, 112 },
+	  false },
+	{ "a worker is executed again, its arguments were read",
+	  { "/a", "worker", 7, 1000, 7, 1, 0x7f1000, 40, 111 },
+	  { "/a", "worker", 7, 1000, 7, 1, 0x7f2000, 40, 111 },
+	  true },
+	{ "the arguments of one of them were not",
+	  { "/a", "worker", 7, 1000, 7, 1, 0x7f1000, 40, 0 },
+	  { "/a", "worker", 7, 1000, 7, 1, 0x7f2000, 40, 112 },
+	  true },
+	{ "the same, each below a driver of its own",
+	  { "/a", "cc1plus", 20, 1000, 7, 1, 0x7f1000, 812 },
+	  { "/a", "cc1plus", 21, 1000, 7, 1, 0x7f2000, 836 },
+	  false },
+	{ "a worker is forked again",
+	  { "/a", "server", 7, 1000, 7, 1, 0x7f1000, 40 },
+	  { "/a", "server", 7, 1000, 7, 1, 0x7f1000, 40 },
+	  true },
+	{ "a child is forked, and takes a name of its own",
+	  { "/a", "n1", 7, 1000, 7, 1, 0x7f1000, 40 },
+	  { "/a", "n2", 7, 1000, 7, 1, 0x7f1000, 40 },
+	  true },
+	{ "different programs, arguments of one length",
+	  { "/a", "cc1", 7, 1000, 7, 1, 0x7f1000, 40 },
+	  { "/a", "as", 7, 1000, 7, 1, 0x7f2000, 40 },
+	  false },
+	{ "different programs, nothing may be read",
+	  { "/a", "cc1", 7, 1000, 7, 1, 0, 0 },
+	  { "/a", "as", 7, 1000, 7, 1, 0, 0 },
+	  false },
+	{ "of one of them nothing may be read",
+	  { "/a", "worker", 7, 1000, 7, 1, 0, 0 },
+	  { "/a", "worker", 7, 1000, 7, 1, 0x7f2000, 40 },
+	  true },
+	{ "another user's, of one family",
+	  { "/a", "server", 7, 1000, 7, 1, 0x7f1000, 40 },
+	  { "/a", "server", 7, 1001, 7, 1, 0x7f1000, 40 },
+	  false },
+	{ "of another parent and session",
+	  { "/a", "worker", 7, 1000, 7, 1, 0x7f1000, 40 },
+	  { "/a", "worker", 8, 1000, 8, 1, 0x7f1000, 40 },
+	  false },
+};
 
 /* Started and killed soon after the kill of another: in its place, or because it was its turn? */
 static void test_a_replacement_is_told_from_the_next_job(void **state)
 {
-	static const struct {
-		const char *name;
-		struct streak_subject killed, next;
-		bool replaced;
-	} rows[] = {
-		{ "a worker is executed again",
-		  { "/a", "worker", 7, 1000, 7, 1, 0x7f1000, 40 },
-		  { "/a", "worker", 7, 1000, 7, 1, 0x7f2000, 40 },
-		  true },
-		{ "the next compiler of a build",
-		  { "/a", "cc1plus", 7, 1000, 7, 1, 0x7f1000, 812 },
-		  { "/a", "cc1plus", 7, 1000, 7, 1, 0x7f2000, 836 },
-		  false },
-		{ "the next job of a queue, whose arguments are as long",
-		  { "/a", "convert", 7, 1000, 7, 1, 0x7f1000, 40, 111 },
-		  { "/a", "convert", 7, 1000, 7, 1, 0x7f2000, 40, 112 },
-		  false },
-		{ "a worker is executed again, its arguments were read",
-		  { "/a", "worker", 7, 1000, 7, 1, 0x7f1000, 40, 111 },
-		  { "/a", "worker", 7, 1000, 7, 1, 0x7f2000, 40, 111 },
-		  true },
-		{ "the arguments of one of them were not",
-		  { "/a", "worker", 7, 1000, 7, 1, 0x7f1000, 40, 0 },
-		  { "/a", "worker", 7, 1000, 7, 1, 0x7f2000, 40, 112 },
-		  true },
-		{ "the same, each below a driver of its own",
-		  { "/a", "cc1plus", 20, 1000, 7, 1, 0x7f1000, 812 },
-		  { "/a", "cc1plus", 21, 1000, 7, 1, 0x7f2000, 836 },
-		  false },
-		{ "a worker is forked again",
-		  { "/a", "server", 7, 1000, 7, 1, 0x7f1000, 40 },
-		  { "/a", "server", 7, 1000, 7, 1, 0x7f1000, 40 },
-		  true },
-		{ "a child is forked, and takes a name of its own",
-		  { "/a", "n1", 7, 1000, 7, 1, 0x7f1000, 40 },
-		  { "/a", "n2", 7, 1000, 7, 1, 0x7f1000, 40 },
-		  true },
-		{ "different programs, arguments of one length",
-		  { "/a", "cc1", 7, 1000, 7, 1, 0x7f1000, 40 },
-		  { "/a", "as", 7, 1000, 7, 1, 0x7f2000, 40 },
-		  false },
-		{ "different programs, nothing may be read",
-		  { "/a", "cc1", 7, 1000, 7, 1, 0, 0 },
-		  { "/a", "as", 7, 1000, 7, 1, 0, 0 },
-		  false },
-		{ "of one of them nothing may be read",
-		  { "/a", "worker", 7, 1000, 7, 1, 0, 0 },
-		  { "/a", "worker", 7, 1000, 7, 1, 0x7f2000, 40 },
-		  true },
-		{ "another user's, of one family",
-		  { "/a", "server", 7, 1000, 7, 1, 0x7f1000, 40 },
-		  { "/a", "server", 7, 1001, 7, 1, 0x7f1000, 40 },
-		  false },
-		{ "of another parent and session",
-		  { "/a", "worker", 7, 1000, 7, 1, 0x7f1000, 40 },
-		  { "/a", "worker", 8, 1000, 8, 1, 0x7f1000, 40 },
-		  false },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(replacements); i++) {
 		static struct streak streak;
 
 		streak = (struct streak){ 0 };
-		streak_add(&streak, &rows[i].killed, START);
-		if (streak_replaced_siblings(&streak, &rows[i].next, START + S) != rows[i].replaced)
-			fail_msg("%s", rows[i].name);
+		streak_add(&streak, &replacements[i].killed, START);
+		if (streak_replaced_siblings(&streak, &replacements[i].next, START + S) !=
+		    replacements[i].replaced)
+			fail_msg("%s", replacements[i].name);
 		/* It counts as well when it has been killed itself. */
-		streak_add(&streak, &rows[i].next, START + S);
+		streak_add(&streak, &replacements[i].next, START + S);
 		if (streak_replaced_in_cgroup(&streak, &(struct streak_subject){ "/a", "" },
-					      START + 2 * S) != rows[i].replaced)
-			fail_msg("%s: of its cgroup", rows[i].name);
+					      START + 2 * S) != replacements[i].replaced)
+			fail_msg("%s: of its cgroup", replacements[i].name);
 	}
 }
 

@@ -352,70 +352,76 @@ static void test_what_others_have_sent_is_the_last_resort(void **state)
 	}
 }
 
+static const struct {
+	const char *label;
+	uint64_t own, held, unmeasured, shmem, best; /* MiB */
+	bool is_measured, as_cgroup;
+	float weight;
+	pid_t taken; /* 8: what was chosen */
+	unsigned n_rereads;
+} holders_that_are_taken[] = {
+	{ "both together", 200, 400, 0, 500, 500, true, false, 1, 7, 1 },
+	{ "as much", 200, 300, 0, 500, 500, true, false, 1, 8, 0 },
+	{ "less", 200, 400, 0, 500, 700, true, false, 1, 8, 0 },
+	{ "its own may be shared", 200, 400, 0, 500, 500, false, false, 1, 8, 1 },
+	{ "held alone is more", 200, 400, 0, 500, 300, false, false, 1, 7, 1 },
+	{ "it was freed meanwhile", 200, 400, 0, 100, 500, true, false, 1, 8, 0 },
+	{ "what it holds may be mapped", 200, 400, 400, 500, 500, true, false, 1, 8, 1 },
+	{ "it is avoided", 200, 400, 0, 500, 500, true, false, 0.5F, 8, 0 },
+	{ "many small ones were chosen", 200, 400, 0, 500, 100, true, true, 1, 8, 0 },
+};
+
 /* What was chosen is compared with a holder and all that it has. */
 static void test_a_holder_is_taken_if_it_is_larger_than_the_chosen(void **state)
 {
-	static const struct {
-		const char *label;
-		uint64_t own, held, unmeasured, shmem, best; /* MiB */
-		bool is_measured, as_cgroup;
-		float weight;
-		pid_t taken; /* 8: what was chosen */
-		unsigned n_rereads;
-	} cases[] = {
-		{ "both together", 200, 400, 0, 500, 500, true, false, 1, 7, 1 },
-		{ "as much", 200, 300, 0, 500, 500, true, false, 1, 8, 0 },
-		{ "less", 200, 400, 0, 500, 700, true, false, 1, 8, 0 },
-		{ "its own may be shared", 200, 400, 0, 500, 500, false, false, 1, 8, 1 },
-		{ "held alone is more", 200, 400, 0, 500, 300, false, false, 1, 7, 1 },
-		{ "it was freed meanwhile", 200, 400, 0, 100, 500, true, false, 1, 8, 0 },
-		{ "what it holds may be mapped", 200, 400, 400, 500, 500, true, false, 1, 8, 1 },
-		{ "it is avoided", 200, 400, 0, 500, 500, true, false, 0.5F, 8, 0 },
-		{ "many small ones were chosen", 200, 400, 0, 500, 100, true, true, 1, 8, 0 },
-	};
 	struct manager *m = test.m;
 	struct stuck *s = &m->selection->stuck;
 	struct census_process *holder = add(7, "holder", 0), *other = add(8, "other", MIB);
 
 	s->holder_minimum = 64 * MIB;
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct proc_memory own = { .anon = cases[i].own * MIB,
-					   .is_measured = cases[i].is_measured };
+	for (size_t i = 0; i < ARRAY_SIZE(holders_that_are_taken); i++) {
+		struct proc_memory own = { .anon = holders_that_are_taken[i].own * MIB,
+					   .is_measured = holders_that_are_taken[i].is_measured };
 		const struct where_holder held = {
 			.pid = 7,
 			.comm = "holder",
-			.bytes = cases[i].held * MIB,
-			.unmeasured = cases[i].unmeasured * MIB,
+			.bytes = holders_that_are_taken[i].held * MIB,
+			.unmeasured = holders_that_are_taken[i].unmeasured * MIB,
 			.start_ticks = STARTED,
 		};
 
-		print_message("%s\n", cases[i].label);
+		print_message("%s\n", holders_that_are_taken[i].label);
 		m->sampler->domain.reading.counters.shmem =
-			m->sampler->domain.reading.counters.cached = cases[i].shmem * MIB;
+			m->sampler->domain.reading.counters.cached =
+				holders_that_are_taken[i].shmem * MIB;
 		census_forget_shares(&m->sampler->census);
 		census_set_memory(&m->sampler->census, holder, &own, GIB, NOW);
-		holder->weight = cases[i].weight;
-		other->memory.anon = cases[i].best * MIB;
+		holder->weight = holders_that_are_taken[i].weight;
+		other->memory.anon = holders_that_are_taken[i].best * MIB;
 		victim_take(other, 0, &m->selection->choice);
-		m->selection->choice.as_one = cases[i].as_cgroup ? VICTIM_AS_CGROUP : VICTIM_ALONE;
+		m->selection->choice.as_one =
+			holders_that_are_taken[i].as_cgroup ? VICTIM_AS_CGROUP : VICTIM_ALONE;
 		m->selection->choice.n_respawned = 2;
 		s->has_survey = true;
 		s->surveyed_at = NOW - SEC;
 		s->nominated_at = 0;
 		s->surveyed = (struct where_survey){ 0 };
-		if (cases[i].unmeasured == 0)
+		if (holders_that_are_taken[i].unmeasured == 0)
 			s->surveyed.unmapped[0] = held;
 		else
 			s->surveyed.memfds = held;
 		test.n_rereads = 0;
 		stuck_take_holder(m->selection, &m->in_flight->decision, &reader, NOW);
-		assert_int_equal(m->selection->choice.ranked[0].process->pid, cases[i].taken);
+		assert_int_equal(m->selection->choice.ranked[0].process->pid,
+				 holders_that_are_taken[i].taken);
 		/* It was the other one that was started again. */
-		assert_int_equal(m->selection->choice.n_respawned, cases[i].taken == 7 ? 0 : 2);
+		assert_int_equal(m->selection->choice.n_respawned,
+				 holders_that_are_taken[i].taken == 7 ? 0 : 2);
 		/* What cannot be larger by what is known is not read. */
-		assert_int_equal(test.n_rereads, cases[i].n_rereads);
+		assert_int_equal(test.n_rereads, holders_that_are_taken[i].n_rereads);
 		/* What was not used is there for the next choice. */
-		assert_int_equal(s->nominated_at, cases[i].taken == 7 ? NOW - SEC : 0);
+		assert_int_equal(s->nominated_at,
+				 holders_that_are_taken[i].taken == 7 ? NOW - SEC : 0);
 	}
 }
 

@@ -294,13 +294,8 @@ static void test_a_holder_that_has_started_others_since(void **state)
 }
 
 /* What was added is more than the chosen one frees, and none knows yet which process holds it. */
-static void test_a_survey_is_waited_for_before_a_kill(void **state)
+static void be_low_by_shmem(struct manager *m)
 {
-	struct manager *m = test.m;
-	struct stuck *s = &m->selection->stuck;
-	struct decision *last = &m->in_flight->decision;
-	struct census_process *other = add(8, "other", MIB);
-
 	m->sampler->domain.reading.available = 6 * GIB;
 	m->sampler->domain.reading.counters.anon = 2 * GIB;
 	m->sampler->domain.reading.counters.free = 6 * GIB;
@@ -309,7 +304,12 @@ static void test_a_survey_is_waited_for_before_a_kill(void **state)
 	m->sampler->domain.reading.counters.anon = 5 * GIB;
 	m->sampler->domain.reading.counters.shmem = m->sampler->domain.reading.counters.cached =
 		2 * GIB;
+}
 
+/* The last one is. */
+static void expect_which_choices_wait(struct manager *m, const struct decision *last,
+				      struct census_process *other)
+{
 	assert_false(stuck_waits_before(m->selection, last, NOW)); /* none was chosen */
 	other->memory.anon = 3 * GIB;
 	victim_take(other, 0, &m->selection->choice);
@@ -328,6 +328,16 @@ static void test_a_survey_is_waited_for_before_a_kill(void **state)
 	m->selection->request.rank_by = POLICY_RANK_BY_FOOTPRINT;
 	assert_int_equal(test.n_asked, 0);
 	assert_true(stuck_waits_before(m->selection, last, NOW));
+}
+
+static void test_a_survey_is_waited_for_before_a_kill(void **state)
+{
+	struct manager *m = test.m;
+	struct stuck *s = &m->selection->stuck;
+	struct decision *last = &m->in_flight->decision;
+
+	be_low_by_shmem(m);
+	expect_which_choices_wait(m, last, add(8, "other", MIB));
 	assert_true(stuck_waits_before(m->selection, last, NOW + SEC / 10));
 	assert_int_equal(test.n_asked, 1);
 	/* Meanwhile no other choice is made. */

@@ -137,12 +137,35 @@ static void test_tick_times_the_signal_without_the_thaw(void **state)
 	wait_for_outcome();
 }
 
+/* What has come back is noted at 500 ms and 2 s. */
+static void expect_later_marks(const struct decision *d, pid_t victim)
+{
+	const struct history_entry *e;
+	usec_t next;
+
+	let_the_emergency_pass(0);
+	for (unsigned i = 0; i < 3; i++) {
+		static const usec_t at[] = { 120, 510, 2010 };
+
+		test.manager->regime->watch_until = 0; /* calm samples seldom */
+		next = tick(test.manager->tick, d->signalled_at + at[i] * USEC_PER_MSEC);
+		assert_true(recorder_is_open(test.manager->tick->recorder) == (i < 2));
+		if (i < 2) /* the next sample is not later than the next mark */
+			assert_true(next <= (i == 0 ? 380 : 1490) * USEC_PER_MSEC);
+	}
+	e = newest();
+	assert_int_equal(e->pid, victim);
+	assert_int_not_equal(e->reclaimed_500ms_bytes, HISTORY_UNKNOWN_U64);
+	assert_int_not_equal(e->reclaimed_2s_bytes, HISTORY_UNKNOWN_U64);
+	assert_int_equal(e->reclaimed_bytes, e->reclaimed_2s_bytes);
+	assert_int_equal(history_count(recorder_history(test.manager->tick->recorder)), 1);
+}
+
 static void test_tick_keeps_a_record(void **state)
 {
 	const struct decision *d;
 	const struct history_entry *e;
 	pid_t small, large;
-	usec_t next;
 
 	require_subtree();
 	assert_int_equal(make_group("/a"), 0);
@@ -184,22 +207,7 @@ static void test_tick_keeps_a_record(void **state)
 		print_message("It took too long: the rest is left out.\n");
 		return;
 	}
-	let_the_emergency_pass(0);
-	for (unsigned i = 0; i < 3; i++) {
-		static const usec_t at[] = { 120, 510, 2010 };
-
-		test.manager->regime->watch_until = 0; /* calm samples seldom */
-		next = tick(test.manager->tick, d->signalled_at + at[i] * USEC_PER_MSEC);
-		assert_true(recorder_is_open(test.manager->tick->recorder) == (i < 2));
-		if (i < 2) /* the next sample is not later than the next mark */
-			assert_true(next <= (i == 0 ? 380 : 1490) * USEC_PER_MSEC);
-	}
-	e = newest();
-	assert_int_equal(e->pid, large);
-	assert_int_not_equal(e->reclaimed_500ms_bytes, HISTORY_UNKNOWN_U64);
-	assert_int_not_equal(e->reclaimed_2s_bytes, HISTORY_UNKNOWN_U64);
-	assert_int_equal(e->reclaimed_bytes, e->reclaimed_2s_bytes);
-	assert_int_equal(history_count(recorder_history(test.manager->tick->recorder)), 1);
+	expect_later_marks(d, large);
 }
 
 static void test_tick_thaws_the_whole_group_and_freezes_it_again(void **state)

@@ -49,47 +49,35 @@ static void know(struct machine *machine, const struct known *known, struct back
 	}
 }
 
+static const struct known skipped_rows[] = {
+	{ { 800, 200 }, { 0 }, { 0 }, 100, 0 },
+	/* Never in two consecutive choices, be the other as small as it may; but rather
+	 * than no victim. */
+	{ { 800, 200 }, { true }, { 0 }, 101, 100, BACKOFF_CONSECUTIVE, false },
+	{ { 800, 1 }, { true }, { 0 }, 101, 100, BACKOFF_CONSECUTIVE, false },
+	{ { 800 }, { true }, { 0 }, 100, 0 },
+	/* An ineffective kind: for an eighth of it, not for less. */
+	{ { 800, 200 }, { 0 }, { true }, 101, 100, BACKOFF_SIMILAR, true },
+	{ { 800, 100 }, { 0 }, { true }, 101, 100, BACKOFF_SIMILAR, true },
+	{ { 800, 99 }, { 0 }, { true }, 100, 0 },
+	{ { 800 }, { 0 }, { true }, 100, 0 },
+	/* All are of it: as if nothing were known. */
+	{ { 800, 700 }, { 0 }, { true, true }, 100, 0 },
+	/* It would not have been its turn. */
+	{ { 800, 700 }, { 0 }, { false, true }, 100, 0 },
+	/* The larger of two kinds is what counts. */
+	{ { 800, 700, 90 }, { 0 }, { true, true }, 100, 0 },
+	{ { 800, 700, 100 }, { 0 }, { true, true }, 102, 100, BACKOFF_SIMILAR, true },
+	/* The one that failed last is after all others, of whatever kind. */
+	{ { 800, 700 }, { true }, { false, true }, 101, 100, BACKOFF_CONSECUTIVE, false },
+	{ { 800, 700, 90 }, { true }, { false, true }, 102, 100, BACKOFF_CONSECUTIVE, true },
+	{ { 700, 800, 100 }, { true }, { false, true }, 102, 101, BACKOFF_SIMILAR, true },
+	{ { 800, 700, 80 }, { true }, { false, true }, 101, 100, BACKOFF_CONSECUTIVE, false },
+};
+
 static void test_choose_skips_if_there_is_another(void **state)
 {
-	static const struct known rows[] = {
-		{ { 800, 200 }, { 0 }, { 0 }, 100, 0 },
-		/* Never in two consecutive choices, be the other as small as it may; but rather
-		 * than no victim. */
-		{ { 800, 200 }, { true }, { 0 }, 101, 100, BACKOFF_CONSECUTIVE, false },
-		{ { 800, 1 }, { true }, { 0 }, 101, 100, BACKOFF_CONSECUTIVE, false },
-		{ { 800 }, { true }, { 0 }, 100, 0 },
-		/* An ineffective kind: for an eighth of it, not for less. */
-		{ { 800, 200 }, { 0 }, { true }, 101, 100, BACKOFF_SIMILAR, true },
-		{ { 800, 100 }, { 0 }, { true }, 101, 100, BACKOFF_SIMILAR, true },
-		{ { 800, 99 }, { 0 }, { true }, 100, 0 },
-		{ { 800 }, { 0 }, { true }, 100, 0 },
-		/* All are of it: as if nothing were known. */
-		{ { 800, 700 }, { 0 }, { true, true }, 100, 0 },
-		/* It would not have been its turn. */
-		{ { 800, 700 }, { 0 }, { false, true }, 100, 0 },
-		/* The larger of two kinds is what counts. */
-		{ { 800, 700, 90 }, { 0 }, { true, true }, 100, 0 },
-		{ { 800, 700, 100 }, { 0 }, { true, true }, 102, 100, BACKOFF_SIMILAR, true },
-		/* The one that failed last is after all others, of whatever kind. */
-		{ { 800, 700 }, { true }, { false, true }, 101, 100, BACKOFF_CONSECUTIVE, false },
-		{ { 800, 700, 90 },
-		  { true },
-		  { false, true },
-		  102,
-		  100,
-		  BACKOFF_CONSECUTIVE,
-		  true },
-		{ { 700, 800, 100 }, { true }, { false, true }, 102, 101, BACKOFF_SIMILAR, true },
-		{ { 800, 700, 80 },
-		  { true },
-		  { false, true },
-		  101,
-		  100,
-		  BACKOFF_CONSECUTIVE,
-		  false },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(skipped_rows); i++) {
 		struct backoff backoff = { 0 };
 		struct machine machine;
 		struct victim_request request = {
@@ -98,23 +86,23 @@ static void test_choose_skips_if_there_is_another(void **state)
 		};
 		pid_t avoided;
 
-		know(&machine, &rows[i], &backoff);
+		know(&machine, &skipped_rows[i], &backoff);
 		for (int target = 0; target < 2; target++) { /* a cgroup each: the same for both */
 			request.target = target ? POLICY_TARGET_CGROUP : POLICY_TARGET_PROCESS;
 			choose_for(&machine, &request);
 			assert_true(result.n_ranked > 0);
 			if (target) {
 				assert_int_equal(result.ranked[0].cgroup->path[1],
-						 '0' + rows[i].victim - FIRST_PID);
+						 '0' + skipped_rows[i].victim - FIRST_PID);
 				continue;
 			}
 			avoided = result.avoided.node ? result.avoided.process->pid : 0;
-			if (result.ranked[0].process->pid != rows[i].victim ||
-			    avoided != rows[i].avoided)
+			if (result.ranked[0].process->pid != skipped_rows[i].victim ||
+			    avoided != skipped_rows[i].avoided)
 				fail_msg("row %zu: %d, not %d", i, result.ranked[0].process->pid,
 					 avoided);
-			assert_int_equal(result.skipped_for, rows[i].skipped_for);
-			assert_int_equal(result.avoided_kinds != 0, rows[i].spends);
+			assert_int_equal(result.skipped_for, skipped_rows[i].skipped_for);
+			assert_int_equal(result.avoided_kinds != 0, skipped_rows[i].spends);
 		}
 		machine_done(&machine);
 	}

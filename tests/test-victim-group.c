@@ -300,67 +300,69 @@ static void test_group_is_killed_as_one_when_kills_are_undone(void **state)
 	}
 }
 
+static const struct {
+	const char *name;
+	size_t n_others; /* of its 8 children that are no siblings of the victim */
+	pid_t ppid, session;
+	uid_t uid;
+	uint64_t start_ticks;
+	const char *cgroup;
+	bool is_undone, expected;
+	bool have_exited; /* two of the others, of which one is a zombie */
+} rows_of_starter[] = {
+	{ "it starts them anew", 0, 9, 9, 1000, 10, "/a.slice", true, true },
+	{ "one of 8 is another", 1, 9, 9, 1000, 10, "/a.slice", true, true },
+	{ "a quarter of them are", 2, 9, 9, 1000, 10, "/a.slice", true, true },
+	{ "it does other things", 3, 9, 9, 1000, 10, "/a.slice", true, false },
+	{ "it did, but they have exited", 3, 9, 9, 1000, 10, "/a.slice", true, true, true },
+	{ "it was started just before", 0, 9, 9, 1000, 103, "/a.slice", true, true },
+	{ "kills help", 0, 9, 9, 1000, 10, "/a.slice", false, false },
+	{ "a login shell", 0, 9, FIRST_PID + 8, 1000, 10, "/a.slice", true, false },
+	{ "it runs in another session", 0, 9, 8, 1000, 10, "/a.slice", true, false },
+	{ "another user's", 0, 9, 9, 0, 10, "/a.slice", true, false },
+	{ "the pid of one that has exited", 0, 9, 9, 1000, 5000, "/a.slice", true, false },
+	{ "it runs in another cgroup", 0, 9, 9, 1000, 10, "/b.slice", true, false },
+};
+
 /* The parent is killed with its children if it is there for them alone. */
 static void test_starter(void **state)
 {
-	static const struct {
-		const char *name;
-		size_t n_others; /* of its 8 children that are no siblings of the victim */
-		pid_t ppid, session;
-		uid_t uid;
-		uint64_t start_ticks;
-		const char *cgroup;
-		bool is_undone, expected;
-		bool have_exited; /* two of the others, of which one is a zombie */
-	} rows[] = {
-		{ "it starts them anew", 0, 9, 9, 1000, 10, "/a.slice", true, true },
-		{ "one of 8 is another", 1, 9, 9, 1000, 10, "/a.slice", true, true },
-		{ "a quarter of them are", 2, 9, 9, 1000, 10, "/a.slice", true, true },
-		{ "it does other things", 3, 9, 9, 1000, 10, "/a.slice", true, false },
-		{ "it did, but they have exited", 3, 9, 9, 1000, 10, "/a.slice", true, true, true },
-		{ "it was started just before", 0, 9, 9, 1000, 103, "/a.slice", true, true },
-		{ "kills help", 0, 9, 9, 1000, 10, "/a.slice", false, false },
-		{ "a login shell", 0, 9, FIRST_PID + 8, 1000, 10, "/a.slice", true, false },
-		{ "it runs in another session", 0, 9, 8, 1000, 10, "/a.slice", true, false },
-		{ "another user's", 0, 9, 9, 0, 10, "/a.slice", true, false },
-		{ "the pid of one that has exited", 0, 9, 9, 1000, 5000, "/a.slice", true, false },
-		{ "it runs in another cgroup", 0, 9, 9, 1000, 10, "/b.slice", true, false },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(rows_of_starter); i++) {
 		struct census_process *parent, *victim;
 		struct machine machine;
 
 		make_siblings(&machine, 8, 100 * MIB, 1 * MIB);
 		parent = machine.processes[8];
 		victim = machine.processes[3];
-		parent->ppid = rows[i].ppid;
+		parent->ppid = rows_of_starter[i].ppid;
 		for (size_t j = 0; j < 8; j++) {
 			machine.processes[j]->ppid = parent->pid;
 			machine.processes[j]->session = parent->session == 0 ? 9 : 0;
 			machine.processes[j]->uid = 1000;
 			machine.processes[j]->start_ticks = 100 + j;
-			if (j >= 8 - rows[i].n_others)
+			if (j >= 8 - rows_of_starter[i].n_others)
 				strcpy(machine.processes[j]->comm, "other");
 		}
-		parent->session = rows[i].session;
-		if (rows[i].session == parent->pid)
+		parent->session = rows_of_starter[i].session;
+		if (rows_of_starter[i].session == parent->pid)
 			for (size_t j = 0; j < 8; j++)
 				machine.processes[j]->session = parent->pid;
-		parent->uid = rows[i].uid;
-		parent->start_ticks = rows[i].start_ticks;
-		assert_int_equal(census_attach(&machine.census, parent, rows[i].cgroup), 0);
+		parent->uid = rows_of_starter[i].uid;
+		parent->start_ticks = rows_of_starter[i].start_ticks;
+		assert_int_equal(census_attach(&machine.census, parent, rows_of_starter[i].cgroup),
+				 0);
 		for (size_t j = 0; j < 8; j++)
 			assert_int_equal(
 				census_attach(&machine.census, machine.processes[j], "/a.slice"),
 				0);
-		machine.processes[7]->is_gone = rows[i].have_exited;
-		if (rows[i].have_exited)
+		machine.processes[7]->is_gone = rows_of_starter[i].have_exited;
+		if (rows_of_starter[i].have_exited)
 			machine.processes[6]->state = 'Z';
 		result.is_replaced = true;
-		result.is_undone = rows[i].is_undone;
-		if (victim_is_starter(&machine.census, &result, victim, parent) != rows[i].expected)
-			fail_msg("%s", rows[i].name);
+		result.is_undone = rows_of_starter[i].is_undone;
+		if (victim_is_starter(&machine.census, &result, victim, parent) !=
+		    rows_of_starter[i].expected)
+			fail_msg("%s", rows_of_starter[i].name);
 		assert_false(victim_is_starter(&machine.census, &result, victim, victim));
 		assert_false(
 			victim_is_starter(&machine.census, &result, victim, machine.processes[2]));

@@ -114,95 +114,104 @@ static void make_machine(struct machine *machine, const struct row *row)
 		machine->processes[MAKE]->ppid = PID(N_PROCESSES);
 }
 
+static const struct row rows_of_what_is_killed_with_it[] = {
+	{ "a script", VICTIM_WITH_STARTER },
+	{ "killed less often", VICTIM_ALONE, .n_kills = RESPAWN_KILLS - 1 },
+	{ "its other child is of this round", VICTIM_WITH_STARTER,
+	  .other_ticks = KILLED_TICKS + 1 },
+	{ "it has started another program before", VICTIM_ALONE, .other_ticks = 100 },
+	{ "a shell with job control, at a terminal", VICTIM_ALONE, .other_group = true,
+	  .has_tty = true },
+	{ "an editor", VICTIM_ALONE, .loop_mib = 33, .has_tty = true },
+	{ "another user's", VICTIM_ALONE, .other_uid = true, .has_tty = true },
+	{ "in another cgroup", VICTIM_ALONE, .elsewhere = true },
+	{ "the main process of a service", VICTIM_AS_CGROUP, .loop_is_leader = true },
+	{ "of another user, in a service", VICTIM_AS_CGROUP, .other_uid = true },
+	{ "a login shell", VICTIM_ALONE, .loop_is_leader = true, .has_tty = true },
+	{ "a session leader in a slice", VICTIM_ALONE, .loop_is_leader = true, .is_slice = true },
+	{ "a service with another program", VICTIM_ALONE, .loop_is_leader = true,
+	  .other_ticks = 100, .other_is_beside = true },
+	{ "one that was started with the victim", VICTIM_AS_CGROUP, .loop_is_leader = true,
+	  .other_ticks = KILLED_TICKS + 1, .other_is_beside = true },
+	{ "a main process that holds much", VICTIM_ALONE, .loop_is_leader = true, .loop_mib = 33 },
+	{ "a script that is protected", VICTIM_ALONE, .is_protected = true },
+	{ "its other child was there at the kill", VICTIM_ALONE, .other_ticks = KILLED_TICKS },
+	{ "but has exited", VICTIM_WITH_STARTER, .other_ticks = 100, .other_state = 'x' },
+	{ "but is a zombie", VICTIM_WITH_STARTER, .other_ticks = 100, .other_state = 'Z' },
+	{ "a script that was started at the kill", VICTIM_WITH_STARTER,
+	  .loop_ticks = KILLED_TICKS },
+	{ "its pid is of one that is younger than its child", VICTIM_ALONE,
+	  .loop_ticks = KILLED_TICKS + 101 },
+	{ "likewise, of a script in a script", VICTIM_ALONE, .loop_ticks = KILLED_TICKS + 101,
+	  .shell_is_no_leader = true },
+	{ "a script in a script", VICTIM_WITH_STARTER, .shell_is_no_leader = true },
+	{ "what has started it is not known", VICTIM_ALONE, .loop_is_unknown = true },
+	{ "a script of another session", VICTIM_ALONE, .other_session = true },
+	{ "the pid of the script is another's by now", VICTIM_ALONE, .pids = LOOP_IS_ANOTHER,
+	  .has_tty = true },
+	{ "that of the victim is", VICTIM_ALONE, .pids = VICTIM_IS_ANOTHER },
+	{ "its arguments are read", VICTIM_WITH_STARTER, .args = READ },
+	{ "and are others", VICTIM_ALONE, .args = READ_OTHERS },
+	{ "another program was killed", VICTIM_ALONE, .args = NOT_NEEDED },
+};
+
 static void test_what_is_killed_with_it(void **state)
 {
-	static const struct row rows[] = {
-		{ "a script", VICTIM_WITH_STARTER },
-		{ "killed less often", VICTIM_ALONE, .n_kills = RESPAWN_KILLS - 1 },
-		{ "its other child is of this round", VICTIM_WITH_STARTER,
-		  .other_ticks = KILLED_TICKS + 1 },
-		{ "it has started another program before", VICTIM_ALONE, .other_ticks = 100 },
-		{ "a shell with job control, at a terminal", VICTIM_ALONE, .other_group = true,
-		  .has_tty = true },
-		{ "an editor", VICTIM_ALONE, .loop_mib = 33, .has_tty = true },
-		{ "another user's", VICTIM_ALONE, .other_uid = true, .has_tty = true },
-		{ "in another cgroup", VICTIM_ALONE, .elsewhere = true },
-		{ "the main process of a service", VICTIM_AS_CGROUP, .loop_is_leader = true },
-		{ "of another user, in a service", VICTIM_AS_CGROUP, .other_uid = true },
-		{ "a login shell", VICTIM_ALONE, .loop_is_leader = true, .has_tty = true },
-		{ "a session leader in a slice", VICTIM_ALONE, .loop_is_leader = true,
-		  .is_slice = true },
-		{ "a service with another program", VICTIM_ALONE, .loop_is_leader = true,
-		  .other_ticks = 100, .other_is_beside = true },
-		{ "one that was started with the victim", VICTIM_AS_CGROUP, .loop_is_leader = true,
-		  .other_ticks = KILLED_TICKS + 1, .other_is_beside = true },
-		{ "a main process that holds much", VICTIM_ALONE, .loop_is_leader = true,
-		  .loop_mib = 33 },
-		{ "a script that is protected", VICTIM_ALONE, .is_protected = true },
-		{ "its other child was there at the kill", VICTIM_ALONE,
-		  .other_ticks = KILLED_TICKS },
-		{ "but has exited", VICTIM_WITH_STARTER, .other_ticks = 100, .other_state = 'x' },
-		{ "but is a zombie", VICTIM_WITH_STARTER, .other_ticks = 100, .other_state = 'Z' },
-		{ "a script that was started at the kill", VICTIM_WITH_STARTER,
-		  .loop_ticks = KILLED_TICKS },
-		{ "its pid is of one that is younger than its child", VICTIM_ALONE,
-		  .loop_ticks = KILLED_TICKS + 101 },
-		{ "likewise, of a script in a script", VICTIM_ALONE,
-		  .loop_ticks = KILLED_TICKS + 101, .shell_is_no_leader = true },
-		{ "a script in a script", VICTIM_WITH_STARTER, .shell_is_no_leader = true },
-		{ "what has started it is not known", VICTIM_ALONE, .loop_is_unknown = true },
-		{ "a script of another session", VICTIM_ALONE, .other_session = true },
-		{ "the pid of the script is another's by now", VICTIM_ALONE,
-		  .pids = LOOP_IS_ANOTHER, .has_tty = true },
-		{ "that of the victim is", VICTIM_ALONE, .pids = VICTIM_IS_ANOTHER },
-		{ "its arguments are read", VICTIM_WITH_STARTER, .args = READ },
-		{ "and are others", VICTIM_ALONE, .args = READ_OTHERS },
-		{ "another program was killed", VICTIM_ALONE, .args = NOT_NEEDED },
-	};
-
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		unsigned n = rows[i].n_kills ? rows[i].n_kills : RESPAWN_KILLS;
+	for (size_t i = 0; i < ARRAY_SIZE(rows_of_what_is_killed_with_it); i++) {
+		unsigned n = rows_of_what_is_killed_with_it[i].n_kills
+				     ? rows_of_what_is_killed_with_it[i].n_kills
+				     : RESPAWN_KILLS;
 		static struct streak streak;
 		static struct victim_args args[VICTIM_ARGS_MAX];
 		struct machine machine;
 		struct victim_request request;
 
-		print_message("%s\n", rows[i].name);
+		print_message("%s\n", rows_of_what_is_killed_with_it[i].name);
 		machine_now = &machine;
-		make_machine(&machine, &rows[i]);
+		make_machine(&machine, &rows_of_what_is_killed_with_it[i]);
 		request = request_at(&machine, NOW, TICKS_NOW);
 		request.streak = &streak;
 		request.args = args;
-		loop_pgrp = rows[i].other_group ? PID(SHELL) : PID(LOOP);
-		tty = rows[i].has_tty ? 34816 : 0;
-		reused = rows[i].pids == VICTIM_IS_ANOTHER ? PID(LEAK)
-			 : rows[i].pids == LOOP_IS_ANOTHER ? PID(LOOP)
-							   : 0;
+		loop_pgrp = rows_of_what_is_killed_with_it[i].other_group ? PID(SHELL) : PID(LOOP);
+		tty = rows_of_what_is_killed_with_it[i].has_tty ? 34816 : 0;
+		reused = rows_of_what_is_killed_with_it[i].pids == VICTIM_IS_ANOTHER ? PID(LEAK)
+			 : rows_of_what_is_killed_with_it[i].pids == LOOP_IS_ANOTHER ? PID(LOOP)
+										     : 0;
 		memset(&streak, 0, sizeof(streak));
 		for (unsigned j = n; j > 0; j--)
-			streak_add(&streak,
-				   &(struct streak_subject){
-					   .cgroup = "/a.service",
-					   .comm = rows[i].args == NOT_NEEDED ? "x" : "leak",
-					   .ppid = 1,
-					   .uid = 1000,
-					   .session = machine.processes[LEAK]->session,
-					   .age = 4 * USEC_PER_SEC,
-					   .args_hash = rows[i].args == READ ? PID(LEAK) : HASH,
-				   },
-				   NOW - j * 5 * USEC_PER_SEC);
+			streak_add(
+				&streak,
+				&(struct streak_subject){
+					.cgroup = "/a.service",
+					.comm = rows_of_what_is_killed_with_it[i].args == NOT_NEEDED
+							? "x"
+							: "leak",
+					.ppid = 1,
+					.uid = 1000,
+					.session = machine.processes[LEAK]->session,
+					.age = 4 * USEC_PER_SEC,
+					.args_hash = rows_of_what_is_killed_with_it[i].args == READ
+							     ? PID(LEAK)
+							     : HASH,
+				},
+				NOW - j * 5 * USEC_PER_SEC);
 		memset(args, 0, sizeof(args));
-		if (rows[i].args == NOTED)
+		if (rows_of_what_is_killed_with_it[i].args == NOTED)
 			victim_note_args(args, machine.processes[LEAK], HASH);
 		choose_for(&machine, &request);
 		assert_true(result.n_ranked > 0);
 		assert_int_equal(result.ranked[0].process->pid, PID(LEAK));
-		assert_int_equal(result.n_respawned, rows[i].args >= READ_OTHERS ? 0 : n);
+		assert_int_equal(result.n_respawned,
+				 rows_of_what_is_killed_with_it[i].args >= READ_OTHERS ? 0 : n);
 		assert_int_equal(result.n_reads,
-				 rows[i].args == READ || rows[i].args == READ_OTHERS ? 2 : 1);
-		assert_int_equal(result.as_one, rows[i].expected);
-		if (rows[i].expected == VICTIM_WITH_STARTER)
+				 rows_of_what_is_killed_with_it[i].args == READ ||
+						 rows_of_what_is_killed_with_it[i].args ==
+							 READ_OTHERS
+					 ? 2
+					 : 1);
+		assert_int_equal(result.as_one, rows_of_what_is_killed_with_it[i].expected);
+		if (rows_of_what_is_killed_with_it[i].expected == VICTIM_WITH_STARTER)
 			assert_int_equal(result.starter_pid, PID(LOOP));
 		machine_done(&machine);
 	}

@@ -101,34 +101,36 @@ static void test_choose_no_victim(void **state)
 	machine_done(&machine);
 }
 
+static const struct rule protecting = { .kind = RULE_PROTECT };
+
+static const struct {
+	struct census_process process;
+	const char *cgroup; /* NULL: not in the tree, as kernel threads */
+	enum eligibility expected;
+} rows_of_choose_excludes[] = {
+	{ { .pid = 50 }, "/in", ELIGIBILITY_ELIGIBLE },
+	{ { .pid = 50, .kthread = true }, NULL, ELIGIBILITY_KTHREAD },
+	{ { .pid = 1 }, "/in", ELIGIBILITY_INIT },
+	{ { .pid = 77 }, "/in", ELIGIBILITY_SELF },
+	{ { .pid = 50, .oom_score_adj = -1000 }, "/in", ELIGIBILITY_ADJ_MIN },
+	{ { .pid = 50, .oom_score_adj = -999 }, "/in/deep", ELIGIBILITY_RELUCTANT },
+	{ { .pid = 50, .protected_by = &protecting }, "/in", ELIGIBILITY_PROTECTED },
+	{ { .pid = 50 }, "/out", ELIGIBILITY_OUTSIDE_SUBTREE },
+	{ { .pid = 50, .error = -EACCES }, "/in", ELIGIBILITY_UNREADABLE },
+	{ { .pid = 50, .state = 'Z' }, "/in", ELIGIBILITY_NO_MEMORY },
+	/* A leader that has exited while its threads hold memory. */
+	{ { .pid = 50, .state = 'Z', .memory.anon = MIB }, "/in", ELIGIBILITY_ELIGIBLE },
+	/* All of it swapped out. */
+	{ { .pid = 50, .state = 'Z', .memory.swap = MIB }, "/in", ELIGIBILITY_ELIGIBLE },
+	{ { .pid = 60, .start_ticks = 5 }, "/in", ELIGIBILITY_SKIPPED },
+	/* The same pid, another process. */
+	{ { .pid = 60, .start_ticks = 6 }, "/in", ELIGIBILITY_ELIGIBLE },
+	/* Skipped long ago. */
+	{ { .pid = 61, .start_ticks = 5 }, "/in", ELIGIBILITY_ELIGIBLE },
+};
+
 static void test_choose_excludes(void **state)
 {
-	static const struct rule rule = { .kind = RULE_PROTECT };
-	static const struct {
-		struct census_process process;
-		const char *cgroup; /* NULL: not in the tree, as kernel threads */
-		enum eligibility expected;
-	} rows[] = {
-		{ { .pid = 50 }, "/in", ELIGIBILITY_ELIGIBLE },
-		{ { .pid = 50, .kthread = true }, NULL, ELIGIBILITY_KTHREAD },
-		{ { .pid = 1 }, "/in", ELIGIBILITY_INIT },
-		{ { .pid = 77 }, "/in", ELIGIBILITY_SELF },
-		{ { .pid = 50, .oom_score_adj = -1000 }, "/in", ELIGIBILITY_ADJ_MIN },
-		{ { .pid = 50, .oom_score_adj = -999 }, "/in/deep", ELIGIBILITY_RELUCTANT },
-		{ { .pid = 50, .protected_by = &rule }, "/in", ELIGIBILITY_PROTECTED },
-		{ { .pid = 50 }, "/out", ELIGIBILITY_OUTSIDE_SUBTREE },
-		{ { .pid = 50, .error = -EACCES }, "/in", ELIGIBILITY_UNREADABLE },
-		{ { .pid = 50, .state = 'Z' }, "/in", ELIGIBILITY_NO_MEMORY },
-		/* A leader that has exited while its threads hold memory. */
-		{ { .pid = 50, .state = 'Z', .memory.anon = MIB }, "/in", ELIGIBILITY_ELIGIBLE },
-		/* All of it swapped out. */
-		{ { .pid = 50, .state = 'Z', .memory.swap = MIB }, "/in", ELIGIBILITY_ELIGIBLE },
-		{ { .pid = 60, .start_ticks = 5 }, "/in", ELIGIBILITY_SKIPPED },
-		/* The same pid, another process. */
-		{ { .pid = 60, .start_ticks = 6 }, "/in", ELIGIBILITY_ELIGIBLE },
-		/* Skipped long ago. */
-		{ { .pid = 61, .start_ticks = 5 }, "/in", ELIGIBILITY_ELIGIBLE },
-	};
 	static const struct backoff_seen look60 = { .pid = 60, .start_ticks = 5 };
 	static const struct backoff_seen look61 = { .pid = 61, .start_ticks = 5 };
 	static char subtree[] = "/in";
@@ -142,8 +144,8 @@ static void test_choose_excludes(void **state)
 	backoff_add(&backoff, BACKOFF_UNKILLABLE, &look61, 0);
 	backoff_add(&backoff, BACKOFF_UNKILLABLE, &look60, 1);
 
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		const struct census_process *row = &rows[i].process;
+	for (size_t i = 0; i < ARRAY_SIZE(rows_of_choose_excludes); i++) {
+		const struct census_process *row = &rows_of_choose_excludes[i].process;
 		size_t counts[_ELIGIBILITY_MAX];
 		struct proc_memory memory = row->memory;
 		struct census_process *process;
@@ -159,13 +161,13 @@ static void test_choose_excludes(void **state)
 		process->protected_by = row->protected_by;
 		process->error = row->error;
 		process->state = row->state;
-		if (rows[i].cgroup)
-			census_attach(&machine.census, process, rows[i].cgroup);
+		if (rows_of_choose_excludes[i].cgroup)
+			census_attach(&machine.census, process, rows_of_choose_excludes[i].cgroup);
 		if (row->state != 'Z') /* what holds nothing is not ranked */
 			memory.anon = MIB;
 		census_set_memory(&machine.census, process, &memory, 0, 1);
 		got = victim_exclusion(&machine.census, process, &request);
-		if (got != rows[i].expected)
+		if (got != rows_of_choose_excludes[i].expected)
 			fail_msg("row %zu: %s", i, eligibility_to_string(got));
 		victim_count_exclusions(&machine.census, &request, counts);
 		assert_int_equal(counts[got], 1);

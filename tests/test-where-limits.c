@@ -237,56 +237,57 @@ static void remove_all(const char *const *paths, size_t n)
 }
 
 #define SHARED "7f0000000000-7f0000010000 rw-s 00000000 00:01 1031 "
+#define PAGES  1000
+
+static const struct {
+	const char *label, *line;
+	uint64_t untouched; /* pages */
+	bool is_read;
+} mappings[] = {
+	{ "shared memory", SHARED "    /dev/zero (deleted)\n", PAGES, true },
+	{ "a memfd", SHARED "/memfd:x (deleted)\n", PAGES, true },
+	{ "with a name of its own", SHARED "[anon_shmem:x]\n", PAGES, true },
+	{ "more is untouched", SHARED "/x (deleted)\n", PAGES + 1, true },
+	{ "less is untouched", SHARED "/x (deleted)\n", PAGES - 1, false },
+	{ "it has no memory", SHARED "/x (deleted)\n", 0, false },
+	{ "private", "7f0000000000-7f0000010000 rw-p 00000000 00:01 1031 /x (deleted)\n", PAGES,
+	  false },
+	{ "on a disk", "7f0000000000-7f0000010000 rw-s 00000000 08:01 1031 /x (deleted)\n", PAGES,
+	  false },
+	{ "small", "7f0000000000-7f000000f000 rw-s 00000000 00:01 1031 /x (deleted)\n", PAGES,
+	  false },
+	{ "a System V segment", SHARED "/SYSV00000000 (deleted)\n", PAGES, false },
+	{ "it has a name", SHARED "/dev/shm/x\n", PAGES, false },
+	{ "whose end looks like that", SHARED "/dev/shm/x(deleted)\n", PAGES, false },
+	{ "and is short", SHARED "/x\n", PAGES, false },
+	{ "no file", SHARED "[x] (deleted)\n", PAGES, false },
+	{ "without any name", SHARED "\n", PAGES, false },
+	{ "from its end to its start",
+	  "7f0000010000-7f0000000000 rw-s 00000000 00:01 1031 /x (deleted)\n", PAGES, false },
+	{ "no mapping", "7f0000000000-7f0000010000 rw-s\n", PAGES, false },
+	{ "no inode", "7f0000000000-7f0000010000 rw-s 00000000 00:01 /x (deleted)\n", PAGES,
+	  false },
+	{ "nothing that is known", "x\n", PAGES, false },
+};
 
 static void test_which_mappings_are_read(void **state)
 {
-	enum { SIZE = 256 * 1024, PAGES = 1000 };
-	static const struct {
-		const char *label, *line;
-		uint64_t untouched; /* pages */
-		bool is_read;
-	} rows[] = {
-		{ "shared memory", SHARED "    /dev/zero (deleted)\n", PAGES, true },
-		{ "a memfd", SHARED "/memfd:x (deleted)\n", PAGES, true },
-		{ "with a name of its own", SHARED "[anon_shmem:x]\n", PAGES, true },
-		{ "more is untouched", SHARED "/x (deleted)\n", PAGES + 1, true },
-		{ "less is untouched", SHARED "/x (deleted)\n", PAGES - 1, false },
-		{ "it has no memory", SHARED "/x (deleted)\n", 0, false },
-		{ "private", "7f0000000000-7f0000010000 rw-p 00000000 00:01 1031 /x (deleted)\n",
-		  PAGES, false },
-		{ "on a disk", "7f0000000000-7f0000010000 rw-s 00000000 08:01 1031 /x (deleted)\n",
-		  PAGES, false },
-		{ "small", "7f0000000000-7f000000f000 rw-s 00000000 00:01 1031 /x (deleted)\n",
-		  PAGES, false },
-		{ "a System V segment", SHARED "/SYSV00000000 (deleted)\n", PAGES, false },
-		{ "it has a name", SHARED "/dev/shm/x\n", PAGES, false },
-		{ "whose end looks like that", SHARED "/dev/shm/x(deleted)\n", PAGES, false },
-		{ "and is short", SHARED "/x\n", PAGES, false },
-		{ "no file", SHARED "[x] (deleted)\n", PAGES, false },
-		{ "without any name", SHARED "\n", PAGES, false },
-		{ "from its end to its start",
-		  "7f0000010000-7f0000000000 rw-s 00000000 00:01 1031 /x (deleted)\n", PAGES,
-		  false },
-		{ "no mapping", "7f0000000000-7f0000010000 rw-s\n", PAGES, false },
-		{ "no inode", "7f0000000000-7f0000010000 rw-s 00000000 00:01 /x (deleted)\n", PAGES,
-		  false },
-		{ "nothing that is known", "x\n", PAGES, false },
-	};
+	enum { SIZE = 256 * 1024 };
 	const uint64_t page_size = (uint64_t)sysconf(_SC_PAGESIZE);
 	_cleanup_close_ int fd = -EBADF;
 
 	require_populate_read();
 	fd = make_memfd(SIZE);
-	for (size_t i = 0; i < 2 * ARRAY_SIZE(rows); i++) {
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(mappings); i++) {
 		/* The first thread of the process has exited. */
-		bool by_thread = i >= ARRAY_SIZE(rows);
-		size_t row = i % ARRAY_SIZE(rows);
+		bool by_thread = i >= ARRAY_SIZE(mappings);
+		size_t row = i % ARRAY_SIZE(mappings);
 		const char *directory = by_thread ? "8" : "7";
 		char statm[64], mapping[64], files[16], maps[16], path[16];
 		const char *paths[] = { "7",	 "7/task", "7/task/8", "8",	 files,
 					mapping, maps,	   path,       "7/statm" };
 
-		print_message("%s%s\n", rows[row].label, by_thread ? ", by a thread" : "");
+		print_message("%s%s\n", mappings[row].label, by_thread ? ", by a thread" : "");
 		assert_int_equal(mkdirat(world.proc_fd, "7", 0700), 0);
 		assert_int_equal(mkdirat(world.proc_fd, "7/task", 0700), 0);
 		if (by_thread) {
@@ -297,20 +298,20 @@ static void test_which_mappings_are_read(void **state)
 		snprintf(files, sizeof(files), "%s/map_files", directory);
 		assert_int_equal(mkdirat(world.proc_fd, files, 0700), 0);
 		snprintf(mapping, sizeof(mapping), "%s/%.*s", files,
-			 (int)strcspn(rows[row].line, " \n"), rows[row].line);
+			 (int)strcspn(mappings[row].line, " \n"), mappings[row].line);
 		snprintf(maps, sizeof(maps), "%s/maps", directory);
 		snprintf(path, sizeof(path), "%s/statm", directory);
 		snprintf(statm, sizeof(statm), "%llu 100 0 0 0 0 0\n",
-			 rows[row].untouched == 0
+			 mappings[row].untouched == 0
 				 ? 0ULL
-				 : 100ULL + (unsigned long long)rows[row].untouched);
+				 : 100ULL + (unsigned long long)mappings[row].untouched);
 		put(path, statm);
-		put_mapping(directory, rows[row].line, fd);
+		put_mapping(directory, mappings[row].line, fd);
 		(void)run_survey(USEC_INFINITY, PAGES * page_size);
 		assert_int_equal(found.unmapped[0].bytes + found.unmapped[0].together,
-				 rows[row].is_read ? SIZE : 0);
+				 mappings[row].is_read ? SIZE : 0);
 		/* (Here 8 is listed as a process, too, so both hold it.) */
-		assert_int_equal(found.unmapped[0].n_others, rows[row].is_read && by_thread);
+		assert_int_equal(found.unmapped[0].n_others, mappings[row].is_read && by_thread);
 		remove_all(paths, ARRAY_SIZE(paths));
 	}
 }
