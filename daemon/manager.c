@@ -377,7 +377,7 @@ int manager_new(const struct config_options *options, bool with_log, const struc
 	fork_helpers(m);
 	if (with_log)
 		start_output();
-	r = recorder_new(m->machine->proc_fd, m->in_flight, &m->tick->recorder);
+	r = recorder_new(m->in_flight, &m->tick->recorder);
 	if (r < 0)
 		return r;
 	m->reporter->recorder = m->tick->recorder;

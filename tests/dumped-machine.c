@@ -96,8 +96,6 @@ int dumped_machine_new(void)
 	put(machine.proc_fd, "self/mountinfo", "\n");
 	close(make_directory("proc/sys"));
 	close(make_directory("proc/sys/kernel"));
-	close(make_directory("proc/sys/kernel/random"));
-	put(machine.proc_fd, "sys/kernel/random/boot_id", "6d0e7a4c-52ee-4a5c-9f0d-2f1b7f0c7c11\n");
 	machine.allocated = ALLOCATED_BEFORE;
 	return 0;
 }
@@ -445,7 +443,7 @@ void dumped_machine_start(const char *config)
 	m->probed->memory_lock_error = m->in_flight->ledger_error = -EPERM;
 	m->machine->accuracy = exact_accuracy;
 	m->machine->accuracy.page_size = (uint64_t)sysconf(_SC_PAGESIZE);
-	assert_int_equal(recorder_new(machine.proc_fd, m->in_flight, &m->tick->recorder), 0);
+	assert_int_equal(recorder_new(m->in_flight, &m->tick->recorder), 0);
 	m->reporter->recorder = m->tick->recorder;
 	assert_int_equal(config_load(m->config, &m->sampler->domain), 0);
 	assert_false(m->config->is_degraded);

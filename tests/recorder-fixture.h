@@ -5,7 +5,6 @@
  */
 #pragma once
 
-#include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -13,7 +12,6 @@
 #include <unistd.h>
 
 #include "daemon/record/recorder.h"
-#include "lib/base/cleanup.h"
 #include "tests/fail-malloc.h"
 #include "tests/manager-parts.h"
 
@@ -39,7 +37,6 @@ static struct {
 
 static inline int setup(void **state)
 {
-	_cleanup_close_ int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	static char name[] = "kill", path[] = "/a/b";
 
 	memset(&test, 0, sizeof(test));
@@ -47,7 +44,7 @@ static inline int setup(void **state)
 	test.cgroup = calloc(1, sizeof(*test.cgroup) + sizeof(path));
 	if (!test.m || !test.cgroup)
 		return -1;
-	if (recorder_new(proc_fd, test.m->in_flight, &test.m->tick->recorder) < 0)
+	if (recorder_new(test.m->in_flight, &test.m->tick->recorder) < 0)
 		return -1;
 	memcpy(test.cgroup->path, path, sizeof(path));
 	test.cgroup->node.kind = CENSUS_CGROUP;

@@ -46,7 +46,7 @@ static int setup(void **state)
 	log_set_target(LOG_TARGET_NULL);
 	test.manager = manager_alloc();
 	if (!test.manager ||
-	    recorder_new(-EBADF, test.manager->in_flight, &test.manager->tick->recorder) < 0)
+	    recorder_new(test.manager->in_flight, &test.manager->tick->recorder) < 0)
 		return -1;
 	test.bus->subject = manager_bus_subject(test.manager);
 	test.bus->bus = fuzz_connect(&test.fd);

@@ -76,8 +76,7 @@ FAILS(MEMORY, memory_sample, (struct memory_source * source, struct memory_readi
       (source, ret))
 FAILS(CGROUPS, cgroup_fs_open, (int proc_fd, struct cgroup_fs *ret), (proc_fd, ret))
 FAILS(BEGIN, self_test_begin, (const struct self_test *t), (t))
-FAILS(ACCOUNT, recorder_new, (int proc_fd, const struct in_flight *f, struct recorder **ret),
-      (proc_fd, f, ret))
+FAILS(ACCOUNT, recorder_new, (const struct in_flight *f, struct recorder **ret), (f, ret))
 FAILS(PRECISE, precise_new, (int proc_fd, struct precise **ret), (proc_fd, ret))
 FAILS(REAPERS, kill_reapers_new,
       (const struct kill_ops *ops, unsigned n, struct kill_reapers **ret, int *ret_fifo),

@@ -14,13 +14,13 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "daemon/base/boot.h"
 #include "daemon/base/machine.h"
 #include "daemon/kill/in-flight.h"
 #include "daemon/log/log.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/format.h"
 #include "lib/kill/ledger.h"
-#include "lib/sys/boot.h"
 
 /* A group that is frozen more often than this remains frozen. */
 #define THAW_AGAIN_MAX 8
@@ -98,7 +98,7 @@ static int make_room(int fd, bool *ret_fits)
 static int open_file(struct in_flight *f, const char *directory)
 {
 	_cleanup_close_ int dir_fd = -EBADF, fd = -EBADF;
-	char boot_id[BOOT_ID_SIZE];
+	char boot_id[SD_ID128_STRING_MAX];
 	struct ledger *ledger;
 	bool fits = true;
 	int r;
@@ -113,7 +113,7 @@ static int open_file(struct in_flight *f, const char *directory)
 		return -errno;
 	r = claim(fd);
 	if (r == 0)
-		r = boot_read_id(f->machine->proc_fd, boot_id);
+		r = boot_read_id(boot_id);
 	if (r == 0)
 		r = make_room(fd, &fits);
 	if (r < 0)

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "daemon/base/boot.h"
 #include "daemon/base/regime.h"
 #include "daemon/kill/in-flight.h"
 #include "daemon/log/log.h"
@@ -14,7 +15,6 @@
 #include "daemon/watch/sampler.h"
 #include "lib/domain/domain.h"
 #include "lib/explain/describe.h"
-#include "lib/sys/boot.h"
 
 /* An emergency is over when no policy has demanded a kill for so long; what follows after that is
  * another. */
@@ -37,7 +37,7 @@ static const struct {
 struct recorder {
 	const struct in_flight *f; /* borrowed */
 	struct history *history;
-	char boot[BOOT_ID_SIZE];
+	char boot[SD_ID128_STRING_MAX];
 	struct history_entry draft; /* of the decision in hand */
 	bool is_signalled;	    /* its record is `entry` now */
 
@@ -61,7 +61,7 @@ struct recorder {
 	char last_kind[sizeof(((struct history_entry *)NULL)->kind)];
 };
 
-int recorder_new(int proc_fd, const struct in_flight *in_flight, struct recorder **ret)
+int recorder_new(const struct in_flight *in_flight, struct recorder **ret)
 {
 	struct recorder *a = malloc(sizeof(*a));
 	int r;
@@ -75,7 +75,7 @@ int recorder_new(int proc_fd, const struct in_flight *in_flight, struct recorder
 		return r;
 	}
 	a->f = in_flight;
-	r = boot_read_id(proc_fd, a->boot);
+	r = boot_read_id(a->boot);
 	if (r < 0)
 		log_warning("Cannot read the boot's id: %s, ignoring.", strerror(-r));
 	*ret = a;

@@ -19,7 +19,7 @@ struct policy_judgement;
 struct recorder;
 
 /* in_flight, what is recorded, is borrowed.  0, or -errno after logging the reason. */
-int recorder_new(int proc_fd, const struct in_flight *in_flight, struct recorder **ret);
+int recorder_new(const struct in_flight *in_flight, struct recorder **ret);
 struct recorder *recorder_free(struct recorder *recorder);
 
 struct history *recorder_history(const struct recorder *recorder);

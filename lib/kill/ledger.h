@@ -16,7 +16,6 @@
 #include <sys/types.h>
 
 #include "lib/base/util.h"
-#include "lib/sys/boot.h"
 
 #define LEDGER_ENTRIES	63
 #define LEDGER_PATH_MAX 960 /* with the NUL; nested containers stay below half of it */
@@ -36,9 +35,12 @@ struct ledger_slot {
 	struct ledger_entry entry;
 };
 
+/* 32 hexadecimal digits. */
+#define LEDGER_BOOT_SIZE 33
+
 struct ledger {
 	char magic[16];
-	char boot_id[BOOT_ID_SIZE];
+	char boot_id[LEDGER_BOOT_SIZE];
 	struct ledger_slot slots[LEDGER_ENTRIES];
 };
 

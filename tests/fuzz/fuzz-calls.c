@@ -75,7 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!manager) {
 		manager = manager_alloc();
 		FUZZ_CHECK(manager);
-		FUZZ_CHECK(recorder_new(-EBADF, manager->in_flight, &manager->tick->recorder) == 0);
+		FUZZ_CHECK(recorder_new(manager->in_flight, &manager->tick->recorder) == 0);
 	}
 	bus = (struct bus){ .subject = manager_bus_subject(manager) };
 	bus.bus = fuzz_connect(&fd);

@@ -20,7 +20,6 @@
 #include "lib/kill/kill-group.h"
 #include "lib/snapshot/census.h"
 #include "lib/sys/accuracy.h"
-#include "lib/sys/boot.h"
 #include "lib/sys/cgroup.h"
 #include "lib/sys/conflict.h"
 #include "lib/sys/hidepid.h"
@@ -60,7 +59,6 @@ static const struct {
 	{ "proc/loadavg", OF_CENSUS },
 	{ "proc/self/mountinfo", OF_MOUNTS | OF_MEMORY },
 	{ "proc/sysvipc/shm", OF_MOUNTS | OF_PROCESS },
-	{ "proc/sys/kernel/random/boot_id", OF_OTHERS },
 	{ "proc/sys/vm/swappiness", OF_OTHERS },
 	{ "proc/pressure/memory", OF_OTHERS },
 	{ "proc/1/stat", OF_OTHERS | OF_CENSUS },
@@ -312,11 +310,9 @@ static void try_cgroup(void)
 static void try_others(void)
 {
 	static struct users users;
-	char boot_id[BOOT_ID_SIZE], path[4200];
+	char path[4200];
 	struct psi_reading psi;
 
-	if (boot_read_id(proc_fd, boot_id) == 0)
-		FUZZ_CHECK(strspn(boot_id, "0123456789abcdefABCDEF") == sizeof(boot_id) - 1);
 	(void)swap_room_is_last_resort(proc_fd);
 	FUZZ_CHECK(running_find(proc_fd) <= PID);
 	(void)psi_read(proc_fd, "pressure/memory", &psi);
