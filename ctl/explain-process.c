@@ -69,11 +69,21 @@ static void print_rank(const struct screen *screen, const json_t *answer, const 
 		    (unsigned)words_number(answer, "candidates"));
 }
 
+static void print_text(const struct screen *screen, const json_t *process, const char *label,
+		       const char *name)
+{
+	char text[4096];
+
+	if (words_has(process, name))
+		screen_item(screen, label, SCREEN_PLAIN, "%s",
+			    screen_foreign(screen, words_text(process, name), text, sizeof(text)));
+}
+
 enum ctl_status explain_print_process(const struct screen *screen, const json_t *answer)
 {
 	const json_t *process = json_object_get(answer, "process");
 	bool is_candidate = words_number(process, "rank") > 0;
-	char text[1024], cgroup[4096];
+	char text[1024];
 
 	screen_say(screen, SCREEN_BOLD, "%s",
 		   screen_foreign(screen, words_text(answer, "answer"), text, sizeof(text)));
@@ -82,7 +92,10 @@ enum ctl_status explain_print_process(const struct screen *screen, const json_t 
 	print_size(screen, process);
 	if (is_candidate)
 		print_rank(screen, answer, process);
-	screen_item(screen, "  Cgroup:", SCREEN_PLAIN, "%s",
-		    screen_foreign(screen, words_text(process, "cgroup"), cgroup, sizeof(cgroup)));
+	print_text(screen, process, "  Command line:", "command_line");
+	print_text(screen, process, "  Executable:", "executable");
+	print_text(screen, process, "  Container:", "container");
+	print_text(screen, process, "  Unit:", "unit");
+	print_text(screen, process, "  Cgroup:", "cgroup");
 	return CTL_OK;
 }

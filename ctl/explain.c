@@ -10,6 +10,7 @@
 
 #include "ctl/bus.h"
 #include "ctl/preview.h"
+#include "ctl/process.h"
 #include "ctl/running.h"
 #include "ctl/screen.h"
 #include "ctl/words.h"
@@ -143,6 +144,8 @@ enum ctl_status explain(const struct ctl_options *options, char **arguments, int
 	status = get_answer(options, (pid_t)pid, &answer, source);
 	if (status != CTL_OK)
 		return status;
+	if (pid != 0)
+		process_describe(json_object_get(answer, "process"), (pid_t)pid);
 	if (options->json)
 		return ctl_print_json(answer);
 	screen_init(&screen, stdout);

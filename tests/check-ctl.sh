@@ -136,6 +136,9 @@ if [ -d /proc/1 ]; then
 else
     skip 'explain 1: it is hidden here'
 fi
+run 'explain a process' 0 out "^  Command line: +(.*/)?bash .*check-ctl" out '^  Executable: +/.*bash$' -- explain $$
+run 'explain a process, as JSON' 0 -- --json explain $$
+finds 'has what describes it' .process.command_line '*check-ctl*' .process.executable '"/*bash"' .process.container null
 run 'a pid that no process has' 1 err 'no such process.*: 4194305$' -- explain 4194305
 run 'a pid that no process has, as JSON' 1 -- --json explain 4194305
 finds 'is an object with error' .error '*no such process*'
