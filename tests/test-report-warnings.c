@@ -116,7 +116,7 @@ static void test_an_entry_has_its_fields(void **state)
 	assert_true(entry_has("RECKOND_SIGNAL=SIGKILL"));
 	assert_true(entry_has("RECKOND_DRY_RUN=no"));
 	assert_true(entry_has("RECKOND_APPROXIMATE=no"));
-	assert_true(entry_has("RECKOND_FREED=1073741824")); /* available has risen by 1 GiB */
+	assert_true(entry_has("RECKOND_RECLAIMED=1073741824")); /* available has risen by 1 GiB */
 	assert_true(entry_has("RECKOND_VICTIM_CGROUP=/system.slice/db.service"));
 	assert_true(entry_has("RECKOND_VICTIM_FOOTPRINT=536870912"));
 	assert_true(entry_has("RECKOND_TARGET_CGROUP="));

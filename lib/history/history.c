@@ -74,7 +74,7 @@ const struct history_field history_fields[] = {
 	ENTRY(reclaimed_100ms_bytes,	U64,	"Reclaimed100msBytes",		NULL),
 	ENTRY(reclaimed_500ms_bytes,	U64,	"Reclaimed500msBytes",		NULL),
 	ENTRY(reclaimed_2s_bytes,	U64,	"Reclaimed2sBytes",		NULL),
-	ENTRY(reclaimed_bytes,		U64,	"ReclaimedBytes",		"RECKOND_FREED"),
+	ENTRY(reclaimed_bytes,		U64,	"ReclaimedBytes",		"RECKOND_RECLAIMED"),
 	ENTRY(outcome,			TEXT,	"Outcome",			"RECKOND_OUTCOME"),
 	ENTRY(ineffective,		BOOL,	"Ineffective",			"RECKOND_INEFFECTIVE"),
 	ENTRY(signal,			TEXT,	"Signal",			"RECKOND_SIGNAL"),
