@@ -212,7 +212,6 @@ static const char *verdict(const json_t *process)
 	} texts[] = {
 		{ "chosen", "victim" },
 		{ "smaller", "smaller" },
-		{ "cannot-reach", "smaller" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)

@@ -44,7 +44,7 @@ struct history_ranked {
 	bool killed_with; /* with the victim: in its group, or it shares its memory */
 	char comm[24];
 	char cgroup[160];
-	char verdict[16]; /* "chosen", "smaller", "cannot-reach", "undecided" */
+	char verdict[16]; /* "chosen", "smaller", "undecided" */
 };
 
 struct history_entry {

@@ -418,10 +418,8 @@ static void pronounce(const struct choice *choice)
 	for (unsigned i = 1; i < result->n_ranked; i++) {
 		struct victim_candidate *candidate = &result->ranked[i];
 
-		if (candidate->precise)
+		if (candidate->precise || candidate->score.hi <= bar)
 			candidate->verdict = VICTIM_SMALLER;
-		else if (candidate->score.hi <= bar)
-			candidate->verdict = VICTIM_CANNOT_REACH;
 	}
 }
 

@@ -50,8 +50,8 @@
 enum victim_verdict {
 	VICTIM_UNDECIDED, /* not read, and its upper end reaches the victim's score */
 	VICTIM_CHOSEN,
-	VICTIM_SMALLER,	     /* read precisely: less than the victim, or as much and older */
-	VICTIM_CANNOT_REACH, /* its upper end is below the victim's score */
+	VICTIM_SMALLER, /* read precisely: less than the victim, or as much and older; or not
+			 * read, and its upper end is below the victim's score */
 };
 
 struct victim_candidate {
