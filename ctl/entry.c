@@ -227,7 +227,7 @@ static void add_avoided(const struct screen *screen, const json_t *entry, struct
 		screen_text_add(text, "; not the larger %s (pid %u, %s)",
 				words_command(screen, words_text(entry, "skipped_comm"), name),
 				(unsigned)words_number(entry, "skipped_pid"), size);
-	if (strcmp(why, "kind") == 0)
+	if (strcmp(why, "similar") == 0)
 		screen_text_add(text, ", as killing a similar one had freed little");
 	else if (strcmp(why, "failed") == 0)
 		screen_text_add(text, ", as the last try to kill it had failed");

@@ -191,7 +191,7 @@ run 'explain by an older daemon' 0 \
     out '^Not postgres \(pid 701\), although it would free 1\.7 GiB: protected by the rule database\.$' \
     out '^Not firefox \(.*\), although it would free 1\.6 GiB: its score is 805 MiB \(oom_score_adj 0, weight 0\.5\)\.$' -- explain
 serve '.explain["0"] |= (.survivors |= ([range(6) as $i | .[0] + {pid: (7000 + $i)}]
-        + [.[1] + {command: "app", skipped_for: "kind", reason: "killing a similar one freed little"},
+        + [.[1] + {command: "app", skipped_for: "similar", reason: "killing a similar one freed little"},
            .[1] + {command: "light", skipped_for: "failed", reason: "the last try to kill it failed"}]))'
 run 'explain where many are not killed' 0 out '^Not postgres \(pid 7002, ' \
     out '^Not app \(.*\), although it would free 1\.6 GiB: killing a similar one freed little\.$' \
@@ -242,7 +242,7 @@ run 'the steps, with SIGKILL after SIGTERM' 0 \
 serve '.history[0].ranked[1].killed_with = true | .history[0].ranked[2] = (.history[0].ranked[1] + {comm: "next", killed_with: false})'
 run 'one that was killed with it was not next' 0 out '^  Next were +next \(pid 900, 790 MiB\)$' -- --full history 1
 serve '.history[0] += {skipped_pid: 77, skipped_comm: "app", skipped_cgroup: "/app.slice", skipped_footprint_bytes: 1073741824,
-        skipped_for: "kind"} | .history[1] = .history[0] + {id: 3, skipped_for: "failed", target: "cgroup"}
+        skipped_for: "similar"} | .history[1] = .history[0] + {id: 3, skipped_for: "failed", target: "cgroup"}
     | .history[1].ranked[1] |= del(.pid, .comm) | .history[2] |= (.approximate = true)'
 run 'one that was larger and skipped' 0 \
     out '2 of 140 candidates read precisely; not the larger app \(pid 77, 1\.0 GiB\), as killing a similar one had freed little; no other could' \

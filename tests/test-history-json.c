@@ -120,7 +120,7 @@ static void test_decode_takes_old_names(void **state)
 	assert_string_equal(history_get(history, 1)->outcome, "reclaimed");
 	entry = history_get(history, 2);
 	assert_string_equal(entry->kind, "killed");
-	assert_string_equal(entry->skipped_for, "kind");
+	assert_string_equal(entry->skipped_for, "similar");
 	assert_int_equal(entry->skipped_pid, 7);
 	assert_int_equal(entry->reclaimed_2s_bytes, 5);
 	assert_int_equal(entry->reclaimed_bytes, 6);

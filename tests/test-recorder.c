@@ -145,7 +145,7 @@ static void test_note_fills_in_what_was_avoided(void **state)
 		const char *text;
 	} rows[] = {
 		{ BACKOFF_NONE, "" },
-		{ BACKOFF_SIMILAR, "kind" },
+		{ BACKOFF_SIMILAR, "similar" },
 		{ BACKOFF_CONSECUTIVE, "failed" },
 	};
 

@@ -309,7 +309,7 @@ static void test_tick_passes_over_an_ineffective_kind_once(void **state)
 	assert_int_equal(test.manager->in_flight->decision.pid, beside);
 	assert_int_equal(test.manager->in_flight->decision.skipped_pid, second);
 	assert_int_equal(newest()->skipped_pid, second);
-	assert_string_equal(newest()->skipped_for, "kind");
+	assert_string_equal(newest()->skipped_for, "similar");
 	if (sizes_are_exact())
 		assert_in_range(newest()->skipped_footprint_bytes, 80 * MIB, 112 * MIB);
 	wait_for_outcome();

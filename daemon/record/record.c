@@ -73,7 +73,7 @@ static void fill_avoided(const struct selection *sel, struct history_entry *e)
 	if (!avoided->node)
 		return;
 	process = victim_leader(&sel->sampler->census, &sel->request, avoided->node);
-	set_text(e->skipped_for, choice->skipped_for == BACKOFF_SIMILAR ? "kind" : "failed");
+	set_text(e->skipped_for, choice->skipped_for == BACKOFF_SIMILAR ? "similar" : "failed");
 	e->skipped_pid = (uint32_t)process->pid;
 	set_text(e->skipped_comm, process->comm);
 	set_path(e->skipped_cgroup,

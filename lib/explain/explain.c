@@ -313,7 +313,7 @@ const char *explain_avoided(const struct preview *o, const struct explanation *e
 {
 	enum backoff_verdict verdict = skipped_for(o, e);
 
-	return verdict == BACKOFF_SIMILAR	? "kind"
+	return verdict == BACKOFF_SIMILAR	? "similar"
 	       : verdict == BACKOFF_CONSECUTIVE ? "failed"
 						: NULL;
 }

@@ -81,9 +81,9 @@ struct history_entry {
 	uint32_t precise_reads;
 	bool approximate;
 
-	/* The process that had a higher score than the victim and was skipped: the reason is "kind"
-	 * (killing another of its kind was ineffective) or "failed" (the last attempt to kill it).
-	 * Of a cgroup: the largest in it. */
+	/* The process that had a higher score than the victim and was skipped: the reason is
+	 * "similar" (killing a similar one was ineffective) or "failed" (the last attempt to kill
+	 * it).  Of a cgroup: the largest in it. */
 	char skipped_for[8];
 	uint32_t skipped_pid;
 	char skipped_comm[24];
