@@ -210,7 +210,7 @@ static void print_policy(const struct screen *screen, const json_t *entry)
 }
 
 /* The one with a higher score, which was skipped. */
-static void add_avoided(const struct screen *screen, const json_t *entry, struct screen_text *text)
+static void add_skipped(const struct screen *screen, const json_t *entry, struct screen_text *text)
 {
 	const char *why = words_text(entry, "skipped_for");
 	char name[WORDS_COMMAND_SIZE], cgroup[4096], size[FORMAT_BYTES_SIZE];
@@ -254,7 +254,7 @@ static void print_choice(const struct screen *screen, const json_t *entry)
 	screen_text_add(&text, "%u of %u candidate%s read precisely",
 			(unsigned)words_number(entry, "precise_reads"), (unsigned)n,
 			words_plural(n));
-	add_avoided(screen, entry, &text);
+	add_skipped(screen, entry, &text);
 	screen_text_add(&text, "; %s than the first",
 			words_bool(entry, "approximate") ? "others might have ranked higher"
 							 : "no other could have ranked higher");

@@ -103,12 +103,12 @@ static void print_staying(const struct screen *screen, const json_t *answer,
 
 	json_array_foreach((json_t *)staying, i, process)
 	{
-		bool is_avoided = words_has(process, "skipped_for");
+		bool is_skipped = words_has(process, "skipped_for");
 
-		if (n == STAYING_MAX && (!is_avoided || is_one_named))
+		if (n == STAYING_MAX && (!is_skipped || is_one_named))
 			continue;
 		n += n < STAYING_MAX;
-		is_one_named = is_one_named || is_avoided;
+		is_one_named = is_one_named || is_skipped;
 		print_stays(screen, process, size);
 	}
 	if (json_is_array(staying))

@@ -280,7 +280,7 @@ static void test_ineligible_is_bounded(void **state)
 	assert_int_equal(explain_survivors(o, rows), EXPLAIN_SURVIVORS_MAX);
 	assert_int_equal(proc_reclaimable(&rows[6].process->memory), 2014 * MIB);
 	assert_int_equal(rows[7].process->pid, 300);
-	assert_string_equal(explain_avoided(o, &rows[7]), "similar");
+	assert_string_equal(explain_skipped(o, &rows[7]), "similar");
 }
 
 static void test_none_is_named_without_a_victim(void **state)

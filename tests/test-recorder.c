@@ -127,14 +127,14 @@ static void test_note_fills_in_what_is_killed_with_it(void **state)
 }
 
 /* No process is named where none was skipped. */
-static void test_note_fills_in_what_was_avoided(void **state)
+static void test_note_fills_in_what_was_skipped(void **state)
 {
 	struct census_process app = {
 		.node.kind = CENSUS_PROCESS,
 		.pid = 900,
 		.above = &test.cgroup->branch,
 	};
-	const struct victim_candidate avoided = {
+	const struct victim_candidate skipped = {
 		.node = &app.node,
 		.process = &app,
 		.estimate = 400 * MIB,
@@ -154,8 +154,8 @@ static void test_note_fills_in_what_was_avoided(void **state)
 		const struct history_entry *e;
 		bool is_known = rows[i].verdict != BACKOFF_NONE;
 
-		test.m->selection->choice.avoided =
-			is_known ? avoided : (struct victim_candidate){ 0 };
+		test.m->selection->choice.skipped =
+			is_known ? skipped : (struct victim_candidate){ 0 };
 		test.m->selection->choice.skipped_for = rows[i].verdict;
 		kill_one((pid_t)(812 + i), SIGKILL);
 		e = newest();
@@ -337,7 +337,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		with_manager(test_note_fills_the_record),
 		with_manager(test_note_fills_in_what_is_killed_with_it),
-		with_manager(test_note_fills_in_what_was_avoided),
+		with_manager(test_note_fills_in_what_was_skipped),
 		with_manager(test_an_event_is_the_record_in_hand),
 		with_manager(test_pressure_is_not_known_without_psi),
 		with_manager(test_what_was_refused_is_noted_with_the_error),

@@ -85,15 +85,15 @@ CHANGE(next_cgroup)
 	strcpy(d->next_group, "/c");
 	d->next_footprint = 256 * MIB;
 }
-CHANGE(avoided_kind)
+CHANGE(skipped_kind)
 {
 	d->skipped_pid = 9;
 	strcpy(d->skipped_comm, "app");
 	d->skipped_for = BACKOFF_SIMILAR;
 }
-CHANGE(avoided_group)
+CHANGE(skipped_group)
 {
-	strcpy(d->avoided_group, "/d");
+	strcpy(d->skipped_group, "/d");
 }
 CHANGE(approximately)
 {
@@ -206,9 +206,9 @@ static void test_a_kill(void **state)
 		{ of_hostile_name, "Killing a?b?[1m (pid 812", "\033" },
 		{ next_process, "; next would be worker (pid 7, 256 MiB).", NULL },
 		{ next_cgroup, "; next would be /c (256 MiB).", "pid 0" },
-		{ avoided_kind,
+		{ skipped_kind,
 		  "; not the larger app (pid 9), as killing a similar one freed little", NULL },
-		{ avoided_group, "; not the larger cgroup /d, as the last try to kill it failed",
+		{ skipped_group, "; not the larger cgroup /d, as the last try to kill it failed",
 		  NULL },
 		{ approximately, "candidates read, approximately.", NULL },
 		{ by_descriptors,

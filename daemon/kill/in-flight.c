@@ -399,7 +399,7 @@ static void note_start(struct in_flight *f, usec_t now)
 	f->selection->n_vanished = 0;
 	note_streak(f, now);
 	backoff_confirm(&f->selection->backoff);
-	backoff_spend(&f->selection->backoff, d->avoided_kinds);
+	backoff_spend(&f->selection->backoff, d->skipped_kinds);
 }
 
 enum report_event in_flight_start(struct in_flight *f, int signal, usec_t now)

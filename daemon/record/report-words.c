@@ -86,15 +86,15 @@ const char *report_next(const struct decision *d, char *buf, size_t size)
 
 const char *report_skipped_larger(const struct decision *d, char *buf, size_t size)
 {
-	char comm[16], group[sizeof(d->avoided_group)];
+	char comm[16], group[sizeof(d->skipped_group)];
 	const char *why = d->skipped_for == BACKOFF_SIMILAR
 				  ? "as killing a similar one freed little"
 				  : "as the last try to kill it failed";
 
 	buf[0] = '\0';
-	if (d->avoided_group[0] != '\0')
+	if (d->skipped_group[0] != '\0')
 		snprintf(buf, size, "; not the larger cgroup %s, %s",
-			 format_foreign(d->avoided_group, group, sizeof(group)), why);
+			 format_foreign(d->skipped_group, group, sizeof(group)), why);
 	else if (d->skipped_pid > 0)
 		snprintf(buf, size, "; not the larger %s (pid %d), %s",
 			 format_foreign(d->skipped_comm, comm, sizeof(comm)), d->skipped_pid, why);

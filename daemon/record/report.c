@@ -128,7 +128,7 @@ static void report_signalled(const struct reporter *rep)
 	const struct decision *d = &rep->f->decision;
 	char text[1024], name[384], memory[DESCRIBE_MEMORY_SIZE], size[FORMAT_BYTES_SIZE],
 		next[256], others[96];
-	char avoided[256];
+	char skipped[256];
 
 	describe_memory(&d->before, memory);
 	snprintf(text, sizeof(text),
@@ -140,7 +140,7 @@ static void report_signalled(const struct reporter *rep)
 		 d->dry_run ? "but this is a dry run" : record_signal_name(d->signal), d->policy,
 		 memory, PERCENT_ARGS(d->pressure_full), d->n_reads, d->n_candidates,
 		 d->approximate ? ", approximately" : "",
-		 report_skipped_larger(d, avoided, sizeof(avoided)),
+		 report_skipped_larger(d, skipped, sizeof(skipped)),
 		 report_next(d, next, sizeof(next)));
 	log_decision(rep, d->dry_run ? MESSAGE_ID_DRY_RUN : MESSAGE_ID_SIGNALLED, LOG_WARNING,
 		     text);

@@ -74,9 +74,9 @@ struct decision {
 	/* The one with the higher score that was skipped; of a cgroup: the largest in it. */
 	pid_t skipped_pid; /* 0: there was none */
 	char skipped_comm[16];
-	char avoided_group[128]; /* a cgroup: its path, perhaps cut */
+	char skipped_group[128]; /* a cgroup: its path, perhaps cut */
 	enum backoff_verdict skipped_for;
-	unsigned avoided_kinds; /* as in backoff_kinds() */
+	unsigned skipped_kinds; /* as in backoff_kinds() */
 
 	struct memory_reading before; /* the machine, at the decision */
 	unsigned pressure_full;	      /* permyriad, over the policy's time */

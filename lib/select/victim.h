@@ -124,9 +124,9 @@ struct victim_result {
 	/* The one with a higher score than the victim, and the highest of all that are under
 	 * backoff; .node NULL: none does.  Killing its kind was ineffective (BACKOFF_SIMILAR), or
 	 * it failed last (BACKOFF_CONSECUTIVE). */
-	struct victim_candidate avoided;
+	struct victim_candidate skipped;
 	enum backoff_verdict skipped_for;
-	unsigned avoided_kinds; /* that were skipped, as in backoff_kinds() */
+	unsigned skipped_kinds; /* that were skipped, as in backoff_kinds() */
 
 	struct victim_entry *heap; /* storage, kept between choices */
 	size_t n_heap;
