@@ -165,12 +165,12 @@ static void reported_done(struct reported *reported)
 static json_t *put_together(const struct reported *reported, json_t *is_running)
 {
 	static const char *const copied[] = {
-		"version",	 "state",	   "dry_run",
-		"subtree",	 "config_files",   "degraded",
-		"config_errors", "conflicts",	   "missing_privileges",
-		"reload_errors", "processes",	   "kills",
-		"min_victim",	 "memory_held_by", "started_usec",
-		"read_usec",	 "latency"
+		"version",	 "state",	  "dry_run",
+		"subtree",	 "config_files",  "degraded",
+		"config_errors", "conflicts",	  "missing_privileges",
+		"limitations",	 "reload_errors", "processes",
+		"kills",	 "min_victim",	  "memory_held_by",
+		"started_usec",	 "read_usec",	  "latency"
 	};
 	const json_t *p = reported->properties;
 	json_t *memory = p ? of_memory(p) : copy_of(reported->preview, "memory");

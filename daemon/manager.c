@@ -433,9 +433,8 @@ struct manager *manager_free(struct manager *m)
 	closep(&m->machine->proc_fd);
 	closep(&m->machine->sys_fd);
 	config_done(m->config);
-	for (size_t i = 0; i < m->probed->n_missing_privileges; i++)
-		free(m->probed->missing_privileges[i]);
-	free(m->probed->missing_privileges);
+	probe_lines_done(&m->probed->missing_privileges);
+	probe_lines_done(&m->probed->limitations);
 	free(m);
 	return NULL;
 }

@@ -52,6 +52,7 @@ ConfigFiles as . == ["$tmp/conf"]
 ReloadErrors as . == []
 Conflicts as type == "array"
 MissingPrivileges as length == $(grep -c '^missing privilege: ' "$tmp/log")
+Limitations as length == $(grep -c '^limitation: ' "$tmp/log")
 MemoryTotal t . > 0 and . <= $total_kib * 1024
 MemoryAvailable t . > 0 and . < $total_kib * 1024
 SwapTotal t . >= 0
@@ -287,7 +288,7 @@ if command -v dbus-send >/dev/null; then
     check "grep -q 'string \"Victim\"' '$tmp/out'" 'dbus-send (libdbus) is answered'
     dbus-send --system --print-reply --dest=org.reckond1 /org/reckond1 org.freedesktop.DBus.Properties.GetAll \
         string:org.reckond1.Manager >"$tmp/out" 2>&1
-    check "[ \$(grep -c '^      dict entry' '$tmp/out') = 25 ]" 'all properties at once'
+    check "[ \$(grep -c '^      dict entry' '$tmp/out') = 26 ]" 'all properties at once'
     # Calls without waiting for the answer: the caller has exited when it arrives.
     for _ in {1..20}; do dbus-send --system --dest=org.reckond1 --type=method_call /org/reckond1 org.reckond1.Manager.Explain uint32:0; done
     check 'call GetPolicies' 'a client that has gone does no harm'

@@ -171,7 +171,7 @@ say 'and nothing on standard error' "$(cat "$tmp/err")"
 is_harmless 'and no colour in a pipe'
 run 'status, as JSON' 0 -- --json status
 finds 'has what reckonctl(1) promises' .running true .source '"daemon"' .version '"0.1.0"' .state '"calm"' \
-    .dry_run false .subtree '"/"' '.config_files[0]' '"/etc/*"' .conflicts '\[\]' .missing_privileges '\[\]' .processes 362 \
+    .dry_run false .subtree '"/"' '.config_files[0]' '"/etc/*"' .conflicts '\[\]' .missing_privileges '\[\]' .limitations '\[\]' .processes 362 \
     .kills 1 .started_usec '[1-9]???????????????' .read_usec '[1-9]???????????????' .memory.available_permyriad 6229 .memory.pressure_some_permyriad 120 \
     '.policies[4].name' '"thrash"' .next.name '"warn"' .next.memory_bytes '[1-9]*' .victim.pid 812 .last.id 4 \
     .last.reclaimed_2s_bytes '[1-9]*' '.last.ranked[1].comm' '"firefox"'
@@ -285,12 +285,13 @@ run 'explain 0' 2 err "'0' is not a pid" -- explain 0
 echo '# daemons in other states'
 serve '.history = [] | .properties += {Kills: 0, State: "killing", DryRun: true, Subtree: "/user.slice",
     ConfigFiles: [], Conflicts: ["earlyoom.service", "systemd-oomd.service"], MissingPrivileges: ["may not signal"],
+    Limitations: ["no file"],
     SwapTotal: 0, SwapFree: 0, HasPressure: false} | .explain["0"].policies[2].holds = true
     | .explain["0"].policies[0].action = "none" | .explain["0"].policies[3] |= (.action = "none" | .holds = true) | .explain["0"].victim = null'
 run 'status' 0 out '^State +killing: waiting for memory to be freed' out '^ +dry run: no process is killed' \
     out '^Swap +none$' out '^Pressure +not known' out '^Now +policy kill: available <= 5% ' \
     out '^Next threshold +terminate, ' \
-    out '^Kills +0 processes since' out '^Missing +may not signal$' out '^Conflicts +earlyoom.service$' \
+    out '^Kills +0 processes since' out '^Missing +may not signal$' out '^Limitations +no file$' out '^Conflicts +earlyoom.service$' \
     out '^ +systemd-oomd.service$' out '^ +both may kill for one shortage' out '^Subtree +/user.slice$' out '^Configuration +none: the built-in' -- status
 problem=''
 ! grep -qE '^(Last|Next victim)' "$tmp/out" || problem=' one is named'
@@ -375,7 +376,7 @@ run 'and in JSON' 0 -- --json history
 finds 'all of them are' '.entries[3].pid' 803 '.entries[0].pid' 800
 # shellcheck disable=SC2016
 serve '("\u001b[2J\u009b1m\u202ex\nb\ttt" as $evil | .history[0] |= (.comm = $evil | .cgroup = $evil | .policy = $evil)
-    | .properties.MissingPrivileges = [$evil] | .properties.State = $evil | .properties.ConfigFiles = [$evil]
+    | .properties.MissingPrivileges = [$evil] | .properties.Limitations = [$evil] | .properties.State = $evil | .properties.ConfigFiles = [$evil]
     | .explain["0"] |= (.answer = $evil | .victim.command = $evil | .ranked[0].cgroup = $evil | .ranked[0].user = $evil
         | .protected[0].command = $evil | .protected[0].rule.name = $evil | .policy.name = $evil | .policy.conditions = $evil)
     | .rules[0][2] = $evil | .policies[0][0] = $evil)'
@@ -602,7 +603,7 @@ run 'status' 0 out '^State +[a-z]+: ' out 'dry run: no process' out "^Subtree +$
     out "^Next victim +sleep \\(pid $held, user root\\)" out '^Kills +0 processes' -- status
 say 'and nothing on standard error' "$(cat "$tmp/err")"
 run 'status, as JSON' 0 -- --json status
-finds 'knows all that a mock knows' '[.version, .state, .dry_run, .subtree, .config_files, .conflicts, .missing_privileges, .processes,
+finds 'knows all that a mock knows' '[.version, .state, .dry_run, .subtree, .config_files, .conflicts, .missing_privileges, .limitations, .processes,
     .kills, .started_usec, .read_usec, .memory.total_bytes, .memory.available_bytes, .memory.swap_total_bytes,
     .policies, .victim] | map(. == null) | any' false .victim.pid $held
 run 'explain the only one' 0 out "^sleep \\(pid $held, user root\\) would be killed first: " -- explain $held

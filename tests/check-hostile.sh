@@ -138,7 +138,7 @@ if [ "$(stat -f -c %T /dev/shm 2>/dev/null)" = tmpfs ]; then
     for kind in link hardlink dangling fifo device directory socket foreign large; do
         put $kind "$run/thawed"
         starts_really "a $kind in place of what is thawed"
-        check "grep -q '^missing privilege: .*thawed' '$tmp/log' || [ $kind = large ]" 'which is reported'
+        check "grep -qE '^(missing privilege|limitation): .*thawed' '$tmp/log' || [ $kind = large ]" 'which is reported'
     done
     rm -rf "$run" "$secret"
     unset RUNTIME_DIRECTORY

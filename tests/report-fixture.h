@@ -137,9 +137,8 @@ static inline int setup(void **state)
 static inline int teardown(void **state)
 {
 	fail_malloc = false;
-	for (size_t i = 0; i < test.m->probed->n_missing_privileges; i++)
-		free(test.m->probed->missing_privileges[i]);
-	free(test.m->probed->missing_privileges);
+	probe_lines_done(&test.m->probed->missing_privileges);
+	probe_lines_done(&test.m->probed->limitations);
 	free(test.m);
 	log_set_target(LOG_TARGET_AUTO);
 	return 0;

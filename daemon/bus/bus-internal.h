@@ -186,8 +186,8 @@ typedef int bus_property_fn(sd_bus *bus, const char *path, const char *interface
 			    sd_bus_error *error);
 extern bus_property_fn bus_get_version, bus_get_state, bus_get_flag, bus_get_subtree,
 	bus_get_config_files, bus_get_config_errors, bus_get_reload_errors,
-	bus_get_missing_privileges, bus_get_conflicts, bus_get_memory, bus_get_pressure,
-	bus_get_has_pressure, bus_get_count, bus_get_times, bus_get_min_victim,
+	bus_get_missing_privileges, bus_get_limitations, bus_get_conflicts, bus_get_memory,
+	bus_get_pressure, bus_get_has_pressure, bus_get_count, bus_get_times, bus_get_min_victim,
 	bus_get_memory_held_by, bus_get_latency /* bus-latency.c */;
 /* Get() of a property that exists, or GetAll()?  These are queued like other calls. */
 bool bus_is_of_properties(sd_bus_message *call);

@@ -278,6 +278,7 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_PROPERTY("ReloadErrors", "as", bus_get_reload_errors, 0, CHANGES),
 	SD_BUS_PROPERTY("Conflicts", "as", bus_get_conflicts, 0, CHANGES),
 	SD_BUS_PROPERTY("MissingPrivileges", "as", bus_get_missing_privileges, 0, 0),
+	SD_BUS_PROPERTY("Limitations", "as", bus_get_limitations, 0, 0),
 	SD_BUS_PROPERTY("MemoryTotal", "t", bus_get_memory, 0, 0),
 	SD_BUS_PROPERTY("MemoryAvailable", "t", bus_get_memory, 0, 0),
 	SD_BUS_PROPERTY("SwapTotal", "t", bus_get_memory, 0, 0),
