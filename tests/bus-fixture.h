@@ -308,15 +308,11 @@ static inline void call(const struct call *call)
 }
 
 static const struct call calls[] = {
-	MANAGER("GetCandidates", "u", .numbers = { 5 }),
 	MANAGER("ListCandidates", "uu", .numbers = { 0, 5 }),
-	MANAGER("GetCgroups", "u", .numbers = { 5 }),
 	MANAGER("ListCgroups", "uu", .numbers = { 0, 5 }),
 	MANAGER("GetHistory", "u", .numbers = { 5 }),
 	MANAGER("ListHistory", "tu", .numbers = { 0, 5 }),
-	MANAGER("GetRules", ""),
 	MANAGER("ListRules", "uu", .numbers = { 0, 5 }),
-	MANAGER("GetPolicies", ""),
 	MANAGER("ListPolicies", "uu", .numbers = { 0, 5 }),
 	PROPERTIES("GetAll", "s", .text = { BUS_INTERFACE }),
 	PROPERTIES("Get", "ss", .text = { BUS_INTERFACE, "State" }),

@@ -73,7 +73,7 @@ flood() { # CLIENTS SECONDS KIND
 }
 call_again() { # until it is answered, for two minutes
     local until=$((SECONDS + 120))
-    until call GetPolicies; do # (a bus whose queue for reckond is full refuses it at once)
+    until call ListPolicies uu 0 0; do # (a bus whose queue for reckond is full refuses it at once)
         [ $SECONDS -lt $until ] || return
         sleep 0.1
     done

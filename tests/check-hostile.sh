@@ -62,9 +62,9 @@ for i in "${!names[@]}"; do
 done
 busctl --system -j call "${manager[@]}" ListCgroups uu 0 0 >"$tmp/json"
 check "jq . '$tmp/json' >/dev/null && iconv -f UTF-8 -t UTF-8 '$tmp/json' >/dev/null" 'ListCgroups is valid'
-call GetCandidates u 0
-check "[ \"\$(answer '.data[0] | length')\" = ${#names[@]} ]" 'GetCandidates has all of them'
-check "answer '.data[0] | map(.[3])' | grep -qF '$subtree/ (deleted)'" 'a cgroup that is called \"(deleted)\" is there'
+list ListCandidates
+check "[ \"\$(answer length)\" = ${#names[@]} ]" 'ListCandidates has all of them'
+check "answer 'map(.Cgroup)' | grep -qF '$subtree/ (deleted)'" 'a cgroup that is called \"(deleted)\" is there'
 { quiet_conf; printf '[Policy now]\nMemoryAvailable=100%%\nAction=kill\n'; } >"$tmp/conf"
 call Reload
 for pid in "${pids[@]}"; do wait_for "! is_alive $pid" 20; done

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * bus-answer: what is answered of processes: GetCandidates(), Explain().
+ * bus-answer: what is answered of processes: ListCandidates(), Explain().
  *
  * Both need a census.  In watch there is one.  In calm it is brought up to date on request, one
  * slice per turn of the loop, and at most once a second however many calls there are.
@@ -117,34 +117,9 @@ static int refresh_preview(struct bus *b)
 	return 0;
 }
 
-/* "(uusstttttdibs)" */
+/* "a{sv}" */
 static int append_candidate(struct bus *b, sd_bus_message *reply,
 			    const struct victim_candidate *candidate)
-{
-	const struct census_process *p = candidate->process;
-	int r;
-
-	r = sd_bus_message_open_container(reply, 'r', "uusstttttdibs");
-	if (r >= 0)
-		r = sd_bus_message_append(reply, "uu", (uint32_t)p->pid, p->uid);
-	if (r >= 0)
-		r = bus_append_foreign(b, reply, p->comm);
-	if (r >= 0)
-		r = bus_append_foreign(b, reply, census_cgroup_path(p));
-	if (r >= 0)
-		r = sd_bus_message_append(
-			reply, "tttttdibs", proc_reclaimable(&candidate->memory),
-			candidate->score.lo, candidate->score.hi, candidate->estimate,
-			candidate->memory.swap, preview_weight(candidate),
-			candidate->cgroup ? 0 : (int)p->oom_score_adj, (int)candidate->precise,
-			victim_verdict_to_string(candidate->verdict));
-	b->n_bytes += 96;
-	return r < 0 ? r : sd_bus_message_close_container(reply);
-}
-
-/* "a{sv}" */
-static int append_candidate_members(struct bus *b, sd_bus_message *reply,
-				    const struct victim_candidate *candidate)
 {
 	const struct census_process *p = candidate->process;
 	unsigned n_relatives;
@@ -175,7 +150,7 @@ static int append_candidate_members(struct bus *b, sd_bus_message *reply,
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-static int answer_candidates(struct bus *b, sd_bus_message *call, bool with_members)
+int bus_list_candidates(struct bus *b, sd_bus_message *call)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	struct bus_page page;
@@ -187,29 +162,15 @@ static int answer_candidates(struct bus *b, sd_bus_message *call, bool with_memb
 	if (r >= 0)
 		r = sd_bus_message_new_method_return(call, &reply);
 	if (r >= 0)
-		r = sd_bus_message_open_container(reply, 'a',
-						  with_members ? "a{sv}" : "(uusstttttdibs)");
+		r = sd_bus_message_open_container(reply, 'a', "a{sv}");
 	for (size_t i = page.first; r >= 0 && i < b->preview.result.n_ranked; i++) {
-		const struct victim_candidate *candidate = &b->preview.result.ranked[i];
-
 		if (i - page.first == page.limit || bus_page_is_full(b))
 			break;
-		r = with_members ? append_candidate_members(b, reply, candidate)
-				 : append_candidate(b, reply, candidate);
+		r = append_candidate(b, reply, &b->preview.result.ranked[i]);
 	}
 	if (r >= 0)
 		r = sd_bus_message_close_container(reply);
 	return r < 0 ? r : sd_bus_send(b->bus, reply, NULL);
-}
-
-int bus_answer_candidates(struct bus *b, sd_bus_message *call)
-{
-	return answer_candidates(b, call, false);
-}
-
-int bus_list_candidates(struct bus *b, sd_bus_message *call)
-{
-	return answer_candidates(b, call, true);
 }
 
 static int answer_no_such_process(sd_bus_message *call, uint32_t pid)

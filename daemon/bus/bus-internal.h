@@ -217,8 +217,7 @@ struct bus_page {
 	uint32_t first; /* rows to skip */
 	uint32_t limit;
 };
-extern const struct bus_page bus_page_all;
-/* "u" (limit) or "uu" (first, limit); a limit of 0 is the standard. */
+/* "uu": first, limit; a limit of 0 is the standard. */
 int bus_read_page(sd_bus_message *call, uint32_t standard, uint32_t most, struct bus_page *ret);
 static inline bool bus_page_is_full(const struct bus *bus)
 {
@@ -231,12 +230,10 @@ static inline bool bus_page_is_full(const struct bus *bus)
 int bus_catch_up(struct bus *bus);
 /* What was found out of the census is void: it has changed. */
 void bus_forget_preview(struct bus *bus);
-int bus_answer_candidates(struct bus *bus, sd_bus_message *call);
 int bus_list_candidates(struct bus *bus, sd_bus_message *call);
 int bus_answer_explain(struct bus *bus, sd_bus_message *call);
 
 /* bus-cgroups.c */
-int bus_answer_cgroups(struct bus *bus, sd_bus_message *call);
 int bus_list_cgroups(struct bus *bus, sd_bus_message *call);
 
 /* bus-signals.c */
