@@ -157,7 +157,7 @@ static void report_signalled(const struct reporter *rep)
 		report_steps(rep);
 }
 
-static void report_ended(const struct reporter *rep)
+static void report_finished(const struct reporter *rep)
 {
 	const struct decision *d = &rep->f->decision;
 	char text[1280], name[384], memory[DESCRIBE_MEMORY_SIZE], outcome[640];
@@ -282,7 +282,7 @@ static void report_event(struct reporter *rep, enum report_event event, usec_t n
 		report_escalated(rep);
 		break;
 	case REPORT_FINISHED:
-		report_ended(rep);
+		report_finished(rep);
 		break;
 	case REPORT_CANCELLED:
 		report_cancelled(rep);
