@@ -22,9 +22,9 @@ CHANGE(hardly_reclaimed)
 	test.returned = 63 * MIB; /* of 512: less than an eighth */
 	test.returned_in = 12100;
 }
-CHANGE(called_off)
+CHANGE(cancelled_by_reload)
 {
-	d->called_off = true;
+	d->cancelled_by_reload = true;
 	d->outcome = KILL_PROGRESS_CANCELLED;
 }
 CHANGE(recovered)
@@ -76,7 +76,8 @@ static void test_an_outcome(void **state)
 		  "frozen" },
 		{ reclaimed, ": 500 MiB reclaimed in 13 ms; now", "little" },
 		{ hardly_reclaimed, "so far little more is available", "reclaimed" },
-		{ called_off, "is not killed: the configuration has changed; now", "recovered" },
+		{ cancelled_by_reload, "is not killed: the configuration has changed; now",
+		  "recovered" },
 		{ recovered, "did not exit on SIGTERM and is not killed: memory has recovered",
 		  "Killed" },
 		{ unkillable, "cannot be killed, 30 ms after the decision; now", "Killed" },

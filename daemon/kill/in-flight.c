@@ -148,8 +148,8 @@ enum kill_progress in_flight_judge(struct in_flight *f, const struct policy_judg
 	    memory_may_come(f, facts.available_now, now))
 		return KILL_PROGRESS_WAIT;
 	progress = kill_judge(&facts);
-	d->called_off = progress == KILL_PROGRESS_ESCALATE && is_cancelled(f);
-	return d->called_off ? KILL_PROGRESS_CANCELLED : progress;
+	d->cancelled_by_reload = progress == KILL_PROGRESS_ESCALATE && is_cancelled(f);
+	return d->cancelled_by_reload ? KILL_PROGRESS_CANCELLED : progress;
 }
 
 /* Its memory is theirs, and what keeps it keeps theirs. */

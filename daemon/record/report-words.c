@@ -146,7 +146,7 @@ void report_outcome(const struct reporter *rep, const char *name, char *buf, siz
 	char reclaimed_text[96];
 
 	describe_reclaimed(rep, reclaimed_text, sizeof(reclaimed_text));
-	if (d->called_off)
+	if (d->cancelled_by_reload)
 		snprintf(
 			buf, size,
 			"%s did not exit on SIGTERM and is not killed: the configuration has changed",
