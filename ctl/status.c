@@ -50,11 +50,11 @@ static json_t *of_memory(const json_t *p)
 		has_pressure ? copy_of(p, "pressure_full") : json_null());
 }
 
-static uint64_t distance(const json_t *policy, const char *line, const json_t *memory,
+static uint64_t distance(const json_t *policy, const char *threshold, const json_t *memory,
 			 const char *key)
 {
-	return words_has(policy, line)
-		       ? sub_u64(words_number(memory, key), words_number(policy, line))
+	return words_has(policy, threshold)
+		       ? sub_u64(words_number(memory, key), words_number(policy, threshold))
 		       : 0;
 }
 
