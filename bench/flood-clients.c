@@ -199,7 +199,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "flood-clients: %s\n", strerror(-r));
 		return 1;
 	}
-	printf("a look came late by %.2f ms at most before, %.2f ms in all\n",
+	printf("a sample was late by %.2f ms at most before, %.2f ms in all\n",
 	       (double)before / USEC_PER_MSEC, (double)after / USEC_PER_MSEC);
 	mark("flood_unanswered", flood.n_failed, "calls", 0, true);
 	mark("flood_sample_delay", (double)after / USEC_PER_MSEC, "ms", DELAY_MAX_MS, true);

@@ -439,10 +439,10 @@ wait_for is_there
 set_level env
 wait_for "grep -q '^sample: ' '$tmp/log'" 20 # so the next one is some time away
 if [ "$(get State)" = '"calm"' ]; then
-    looks=$(grep -c '^sample: ' "$tmp/log")
+    samples=$(grep -c '^sample: ' "$tmp/log")
     stop_bus
     check "wait_for \"grep -q '^bus: lost' '$tmp/log'\" 20 &&
-        [ \$(sed '/^bus: lost/,\$d' '$tmp/log' | grep -c '^sample: ') = $looks ]" 'in calm it is noticed without a sample'
+        [ \$(sed '/^bus: lost/,\$d' '$tmp/log' | grep -c '^sample: ') = $samples ]" 'in calm it is noticed without a sample'
     start_bus
     check 'wait_for is_there 20' 'and joined again'
     busctl --system set-property "${log_control[@]}" LogLevel s info

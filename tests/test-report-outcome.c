@@ -133,10 +133,10 @@ static void test_a_victim_that_is_none(void **state)
 		  NULL },
 	};
 	static const struct change confirms[] = {
-		{ NULL, "Pid 812 was not what it was chosen as, or where, in ", "opened" },
+		{ NULL, "Pid 812 had changed or was moved after each of ", "opened" },
 	};
 	static const struct change changes[] = {
-		{ NULL, "Pid 812 is not any more what it was chosen as, or where: looking again.\n",
+		{ NULL, "Pid 812 has changed or was moved since it was chosen: choosing again.\n",
 		  NULL },
 	};
 	static const struct change recoveries[] = {

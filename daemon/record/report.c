@@ -210,7 +210,7 @@ static void report_skipped(const struct reporter *rep, enum report_event event)
 			 report_short_name(d, name, sizeof(name)), strerror(-d->error), seconds);
 	else if (event == REPORT_CANNOT_CONFIRM)
 		snprintf(text, sizeof(text),
-			 "%s was not what it was chosen as, or where, in %d attempts: skipped for "
+			 "%s had changed or was moved after each of %d choices: skipped for "
 			 "%" PRIu64 " s.",
 			 report_short_name(d, name, sizeof(name)), BACKOFF_TRIES, seconds);
 	else
@@ -299,7 +299,7 @@ static void report_event(struct reporter *rep, enum report_event event, usec_t n
 		report_explained(rep);
 		break;
 	case REPORT_CHANGED:
-		log_notice("Pid %d is not any more what it was chosen as, or where: looking again.",
+		log_notice("Pid %d has changed or was moved since it was chosen: choosing again.",
 			   rep->f->decision.pid);
 		break;
 	case REPORT_NO_VICTIM: /* with where memory is, when that is known */
