@@ -102,7 +102,7 @@ const char *entry_outcome(const json_t *entry, char buf[static ENTRY_OUTCOME_SIZ
 void entry_sentence(const struct screen *screen, const json_t *entry, struct screen_text *text)
 {
 	char name[ENTRY_NAME_SIZE], policy[64], outcome[ENTRY_OUTCOME_SIZE];
-	char size[FORMAT_BYTES_SIZE], back[FORMAT_BYTES_SIZE];
+	char size[FORMAT_BYTES_SIZE], reclaimed[FORMAT_BYTES_SIZE];
 
 	screen_foreign(screen, words_text(entry, "policy"), policy, sizeof(policy));
 	entry_name(screen, entry, name);
@@ -128,7 +128,7 @@ void entry_sentence(const struct screen *screen, const json_t *entry, struct scr
 				entry_outcome(entry, outcome));
 	if (words_has(entry, "reclaimed_bytes") && is_of_kind(entry, "killed"))
 		screen_text_add(text, "; %s of %s reclaimed",
-				format_bytes(words_number(entry, "reclaimed_bytes"), back),
+				format_bytes(words_number(entry, "reclaimed_bytes"), reclaimed),
 				format_bytes(words_number(entry, "footprint_bytes"), size));
 }
 
@@ -295,7 +295,7 @@ static void print_ranked(const struct screen *screen, const json_t *entry)
 		screen_item(screen, "  Next were", SCREEN_PLAIN, "%s", text.text);
 }
 
-static void print_returned(const struct screen *screen, const json_t *entry)
+static void print_reclaimed(const struct screen *screen, const json_t *entry)
 {
 	static const struct {
 		const char *key, *text;
@@ -416,6 +416,6 @@ void entry_print(const struct screen *screen, const json_t *entry, usec_t now)
 	print_choice(screen, entry);
 	print_ranked(screen, entry);
 	print_kill(screen, entry);
-	print_returned(screen, entry);
+	print_reclaimed(screen, entry);
 	print_steps(screen, entry);
 }

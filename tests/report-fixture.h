@@ -87,10 +87,10 @@ void __wrap_log_entry_end(struct log_entry *entry)
 {
 }
 
-bool __wrap_recorder_returned(const struct recorder *recorder, uint64_t *ret_bytes,
-			      usec_t *ret_within);
-bool __wrap_recorder_returned(const struct recorder *recorder, uint64_t *ret_bytes,
-			      usec_t *ret_within)
+bool __wrap_recorder_reclaimed(const struct recorder *recorder, uint64_t *ret_bytes,
+			       usec_t *ret_within);
+bool __wrap_recorder_reclaimed(const struct recorder *recorder, uint64_t *ret_bytes,
+			       usec_t *ret_within)
 {
 	*ret_bytes = test.returned;
 	*ret_within = test.returned_in;

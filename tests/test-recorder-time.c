@@ -207,19 +207,19 @@ static void test_returned_is_the_shortest_time_for_nearly_all(void **state)
 	usec_t within;
 
 	kill_one(812, SIGKILL);
-	assert_false(recorder_returned(test.m->tick->recorder, &bytes, &within));
+	assert_false(recorder_reclaimed(test.m->tick->recorder, &bytes, &within));
 	sample(10 * MSEC, 0);
-	assert_false(recorder_returned(test.m->tick->recorder, &bytes, &within));
+	assert_false(recorder_reclaimed(test.m->tick->recorder, &bytes, &within));
 	sample(20 * MSEC, 32 * MIB);
 	sample(30 * MSEC, 60 * MIB);
 	sample(100 * MSEC, 64 * MIB);
 	sample(500 * MSEC, 5 * MIB);
-	assert_true(recorder_returned(test.m->tick->recorder, &bytes, &within));
+	assert_true(recorder_reclaimed(test.m->tick->recorder, &bytes, &within));
 	assert_int_equal(bytes, 60 * MIB);
 	assert_int_equal(within, 30 * MSEC);
 	end(KILL_PROGRESS_GONE, 500 * MSEC);
 	kill_one(900, SIGKILL);
-	assert_false(recorder_returned(test.m->tick->recorder, &bytes, &within));
+	assert_false(recorder_reclaimed(test.m->tick->recorder, &bytes, &within));
 }
 
 static void test_refreezing_is_noted_where_there_was_something_to(void **state)

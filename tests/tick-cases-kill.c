@@ -103,7 +103,7 @@ const struct tick_case tick_cases_kill[] = {
 		.says = "It is skipped for 30 s",
 	},
 	{
-		.name = "memory_is_back_before_the_exit",
+		.name = "memory_is_reclaimed_before_the_exit",
 		.config = KILL,
 		.steps = {
 			{ AT(0, 300), .state = KILLING, .event = REPORT_SIGNALLED,

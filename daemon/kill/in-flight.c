@@ -78,12 +78,12 @@ static void hasten_if_starved(struct in_flight *f, usec_t now)
 {
 	struct decision *d = &f->decision;
 	uint64_t before = add_u64(d->before.available, d->before.swap_free);
-	uint64_t returned = sub_u64(
+	uint64_t reclaimed = sub_u64(
 		add_u64(f->sampler->domain.reading.available, f->sampler->domain.reading.swap_free),
 		before);
 
 	if (d->hastened || d->signal != SIGKILL ||
-	    !kill_is_starved(&d->watch, now, returned, proc_reclaimable(&d->memory)))
+	    !kill_is_starved(&d->watch, now, reclaimed, proc_reclaimable(&d->memory)))
 		return;
 	d->hastened = true;
 	kill_hasten(f->machine->kill_ops, f->machine->proc_fd, f->reapers, &f->victim);
@@ -101,11 +101,11 @@ static bool is_cancelled(const struct in_flight *f)
 	       !confirm_may_kill(f, d->pid, f->config->policies.subtree);
 }
 
-static bool memory_may_come(struct in_flight *f, uint64_t available, usec_t now)
+static bool may_free_more(struct in_flight *f, uint64_t available, usec_t now)
 {
 	const struct decision *d = &f->decision;
 
-	return kill_memory_may_come(&(struct kill_late){
+	return kill_may_free_more(&(struct kill_late){
 		.expected = &d->memory,
 		.since_gone = now - d->gone_at,
 		.available_then = d->gone_available,
@@ -145,7 +145,7 @@ enum kill_progress in_flight_judge(struct in_flight *f, const struct policy_judg
 		d->gone_available = facts.available_now;
 	}
 	if (facts.gone && is_conclusive(d) && is_ineffective(f) &&
-	    memory_may_come(f, facts.available_now, now))
+	    may_free_more(f, facts.available_now, now))
 		return KILL_PROGRESS_WAIT;
 	progress = kill_judge(&facts);
 	d->cancelled_by_reload = progress == KILL_PROGRESS_ESCALATE && is_cancelled(f);

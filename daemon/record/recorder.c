@@ -49,8 +49,8 @@ struct recorder {
 	usec_t signalled_at;
 	uint64_t before; /* available + swap free, at the decision */
 	unsigned next_mark;
-	uint64_t gain; /* with returned_at: see recorder_returned(); 0: nothing yet */
-	usec_t returned_at;
+	uint64_t gain; /* with reclaimed_at: see recorder_reclaimed(); 0: nothing yet */
+	usec_t reclaimed_at;
 
 	/* The emergency. */
 	usec_t emergency_until; /* if nothing more is demanded */
@@ -197,7 +197,7 @@ void recorder_sample(struct recorder *a, usec_t now)
 	bytes = gain_of(a);
 	if (bytes > a->gain + a->gain / 8) {
 		a->gain = bytes;
-		a->returned_at = now;
+		a->reclaimed_at = now;
 	}
 	if (a->f->regime->state == REGIME_KILLING && a->f->decision.hastened)
 		note_steps(a, &a->f->victim, &a->entry);
@@ -220,12 +220,12 @@ usec_t recorder_next(const struct recorder *a, usec_t now)
 	return sub_u64(a->signalled_at + marks[a->next_mark].after, now);
 }
 
-bool recorder_returned(const struct recorder *a, uint64_t *ret_bytes, usec_t *ret_within)
+bool recorder_reclaimed(const struct recorder *a, uint64_t *ret_bytes, usec_t *ret_within)
 {
 	if (a->gain == 0)
 		return false;
 	*ret_bytes = a->gain;
-	*ret_within = sub_u64(a->returned_at, a->signalled_at);
+	*ret_within = sub_u64(a->reclaimed_at, a->signalled_at);
 	return true;
 }
 

@@ -130,7 +130,7 @@ static void describe_reclaimed(const struct reporter *rep, char *buf, size_t siz
 	uint64_t bytes;
 	usec_t within;
 
-	if (!recorder_returned(rep->recorder, &bytes, &within) ||
+	if (!recorder_reclaimed(rep->recorder, &bytes, &within) ||
 	    bytes < proc_reclaimable(&d->memory) / LITTLE_SHARE)
 		snprintf(buf, size, "exited after %" PRIu64 " ms, so far little more is available",
 			 (d->finished_at - d->decided_at) / USEC_PER_MSEC);
