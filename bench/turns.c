@@ -231,7 +231,7 @@ static int reload(struct bench *bench)
 	return 0;
 }
 
-/* As the daemon does when it is back in calm (watch_rest()). */
+/* As the daemon does when it is back in calm (watch_release()). */
 static void rest(struct bench *bench, const char *name)
 {
 	begin(bench);

@@ -39,7 +39,7 @@ int bus_catch_up(struct bus *b)
 	if (is_swept &&
 	    (subject->regime->state != REGIME_CALM || now - b->caught_up_at < CAUGHT_UP_USEC))
 		return 1;
-	b->is_awake = true;
+	b->has_caught_up = true;
 	bus_forget_preview(b);
 	r = memory_sample(subject->sampler->source, &b->reading);
 	if (r < 0)

@@ -118,7 +118,7 @@ struct bus {
 	char *preview_json; /* of the machine, at the last request */
 	usec_t caught_up_at;
 	usec_t asked_at;
-	bool is_awake; /* the census was caught up with, and has not rested since */
+	bool has_caught_up; /* the census was caught up with, and not released since */
 
 	size_t n_processes;	       /* as last known: a reload drops them */
 	struct memory_reading reading; /* for properties */

@@ -320,11 +320,11 @@ void bus_turn(struct bus *b, usec_t now)
 		b->n_processes = subject->sampler->census.n_processes;
 	leave_if_over(b, now);
 	try_to_join(b, now);
-	if (b->is_awake && subject->regime->state == REGIME_CALM &&
+	if (b->has_caught_up && subject->regime->state == REGIME_CALM &&
 	    now - b->asked_at >= REST_USEC) {
 		census_release_fds(&subject->sampler->census);
 		malloc_trim(0); /* answers may have been large */
-		b->is_awake = false;
+		b->has_caught_up = false;
 	}
 	bus_schedule(b);
 }
