@@ -240,7 +240,7 @@ cp "$tmp/conf" "$tmp/before"
 for policy in one other; do
     { quiet_conf; printf '[Policy %s]\nMemoryAvailable=100%%\nAction=warn\n' $policy; } >"$tmp/conf"
     call Reload
-    check "wait_for \"grep -q '^Memory is getting short.*(policy $policy)' '$tmp/log'\"" "a policy of the new configuration warns ($policy)"
+    check "wait_for \"grep -q '^Memory is low: .*(policy $policy)' '$tmp/log'\"" "a policy of the new configuration warns ($policy)"
     check "! has_gdbus || wait_for \"grep -q \\\"LowMemory.*'Policy': <'$policy'>\\\" '$tmp/signals'\"" 'by the signal, too'
 done
 cp "$tmp/before" "$tmp/conf"

@@ -29,7 +29,7 @@ static void test_warnings_are_logged_once(void **state)
 	report(m->reporter, REPORT_NOTHING, &test.judgement, REGIME_CALM, NOW);
 	check_said(
 		"Watching: 25.0% of 8.0 GiB available, no swap, stalled 0.0% of the last second.\n");
-	check_said("Memory is getting short: 25.0% of 8.0 GiB available, no swap (policy now).\n");
+	check_said("Memory is low: 25.0% of 8.0 GiB available, no swap (policy now).\n");
 	say(REPORT_NOTHING);
 	assert_string_equal(test.said, "");
 
@@ -44,7 +44,7 @@ static void test_warnings_are_logged_once(void **state)
 	test.said[0] = '\0';
 	report(m->reporter, REPORT_SIGNALLED, &test.judgement, REGIME_WATCH, NOW);
 	check_said("Killing leak");
-	check_not_said("Memory is getting short");
+	check_not_said("Memory is low: ");
 }
 
 static void test_debugging_logs_each_sample(void **state)

@@ -36,7 +36,7 @@ const struct tick_case tick_cases_kill[] = {
 			QUIET(0, 1100, WATCH, 158),
 			QUIET(100, 1100, WATCH, 158),
 		},
-		.says = "Memory is getting short",
+		.says = "Memory is low: ",
 	},
 	{
 		.name = "the_time_of_a_policy_is_not_reached",

@@ -336,9 +336,8 @@ void report(struct reporter *rep, enum report_event event, const struct policy_j
 			PERCENT_ARGS(psi_history_some(&rep->f->sampler->domain.psi, USEC_PER_SEC)));
 	if (judgement->policy && !rep->warned) {
 		rep->warned = true;
-		log_event(MESSAGE_ID_LOW_MEMORY, LOG_WARNING,
-			  "Memory is getting short: %s (policy %s).", memory,
-			  judgement->policy->name);
+		log_event(MESSAGE_ID_LOW_MEMORY, LOG_WARNING, "Memory is low: %s (policy %s).",
+			  memory, judgement->policy->name);
 	}
 }
 
