@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* explain-fixture: see explain-fixture.h. */
+/* explain-fixture: writes a /proc and its cgroups, and makes a preview of them. */
 #include "tests/explain-fixture.h"
 
 #include <fcntl.h>
