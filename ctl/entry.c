@@ -90,8 +90,8 @@ const char *entry_outcome(const json_t *entry, char buf[static ENTRY_OUTCOME_SIZ
 		snprintf(buf, ENTRY_OUTCOME_SIZE, "dry run");
 	else if (is_of_kind(entry, "cancelled"))
 		snprintf(buf, ENTRY_OUTCOME_SIZE, "not killed (memory recovered)");
-	else if (is_of_kind(entry, "explained"))
-		snprintf(buf, ENTRY_OUTCOME_SIZE, "explained");
+	else if (is_of_kind(entry, "cgroup-limit"))
+		snprintf(buf, ENTRY_OUTCOME_SIZE, "none (a cgroup at its own limit)");
 	else if (is_without_victim(entry))
 		snprintf(buf, ENTRY_OUTCOME_SIZE, "no victim");
 	else
@@ -108,7 +108,7 @@ void entry_sentence(const struct screen *screen, const json_t *entry, struct scr
 	entry_name(screen, entry, name);
 	if (is_without_victim(entry))
 		screen_text_add(text, "no process was worth killing for policy %s", policy);
-	else if (is_of_kind(entry, "explained"))
+	else if (is_of_kind(entry, "cgroup-limit"))
 		screen_text_add(
 			text,
 			"nothing was killed for policy %s: cgroup %s stalled at its own limit",

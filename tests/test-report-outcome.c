@@ -242,7 +242,7 @@ static void test_pressure_of_a_limited_cgroup_is_logged_with_its_name(void **sta
 	strcpy(v->limited, "/tenant");
 	v->limited_share.full = 8540;
 	v->unexplained.full = 120;
-	say(REPORT_EXPLAINED);
+	say(REPORT_CGROUP_LIMIT);
 	check_said("not killing for policy now: cgroup /tenant is at its own limit and stalled "
 		   "85.4% of the time, all others at most 1.2%.\n");
 	assert_true(test.m->sampler->stalls.reported);

@@ -155,9 +155,9 @@ const struct tick_case tick_cases_machine[] = {
 			{ STALLED(1000, 900), .change = change_leak_is_at_its_limit,
 			  .state = WATCH, .next = 250 },
 			{ STALLED(2000, 900), .change = change_leak_is_at_its_limit,
-			  .state = WATCH, .event = REPORT_EXPLAINED, .next = 250 },
+			  .state = WATCH, .event = REPORT_CGROUP_LIMIT, .next = 250 },
 		},
-		.history = "explained",
+		.history = "cgroup-limit",
 		.says = "cgroup /app.slice/leak.scope is at its own limit",
 	},
 	{

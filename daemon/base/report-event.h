@@ -14,7 +14,7 @@ enum report_event {
 	REPORT_CANNOT_OPEN,    /* no pidfd */
 	REPORT_VANISHED,       /* before the signal */
 	REPORT_SPARED,	       /* shares its memory with one that may not be killed */
-	REPORT_EXPLAINED,      /* the pressure is that of a cgroup at its own limit */
+	REPORT_CGROUP_LIMIT,   /* the pressure is that of a cgroup at its own limit */
 	REPORT_CANNOT_CONFIRM, /* changed in several choices in succession */
 	REPORT_CHANGED,	       /* no longer eligible: renamed, moved, protected */
 };

@@ -338,10 +338,10 @@ static void note_no_victim(struct recorder *a, const struct policy *policy)
 }
 
 /* Of the limited cgroup; there was no choice. */
-static void note_explained(struct recorder *a)
+static void note_cgroup_limit(struct recorder *a)
 {
 	record_occasion(a->f->sampler, a->f->sampler->stalls.policy, a->boot, &a->draft);
-	set_text(a->draft.kind, "explained");
+	set_text(a->draft.kind, "cgroup-limit");
 	set_path(a->draft.cgroup, a->f->sampler->stalls.walk.verdict.limited);
 	history_put(a->history, &a->draft);
 }
@@ -390,8 +390,8 @@ void recorder_note(struct recorder *a, enum report_event event,
 	case REPORT_NO_VICTIM:
 		note_no_victim(a, judgement->policy);
 		break;
-	case REPORT_EXPLAINED:
-		note_explained(a);
+	case REPORT_CGROUP_LIMIT:
+		note_cgroup_limit(a);
 		break;
 	case REPORT_STUCK:
 	case REPORT_CHANGED:

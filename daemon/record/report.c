@@ -256,14 +256,14 @@ static void report_stuck(const struct reporter *rep)
 }
 
 /* Once, until there is no pressure any more. */
-static void report_explained(struct reporter *rep)
+static void report_cgroup_limit(struct reporter *rep)
 {
 	const struct stall_verdict *v = &rep->f->sampler->stalls.walk.verdict;
 	char cgroup[STALL_PATH_MAX];
 
 	rep->f->sampler->stalls.reported = true;
 	log_event(
-		MESSAGE_ID_EXPLAINED, LOG_NOTICE,
+		MESSAGE_ID_CGROUP_LIMIT, LOG_NOTICE,
 		"Memory pressure, but not killing for policy %s: cgroup %s is at its own limit and "
 		"stalled " PERCENT_FORMAT " of the time, all others at most " PERCENT_FORMAT ".",
 		rep->f->sampler->stalls.policy->name,
@@ -295,8 +295,8 @@ static void report_event(struct reporter *rep, enum report_event event, usec_t n
 	case REPORT_SPARED:
 		report_skipped(rep, event);
 		break;
-	case REPORT_EXPLAINED:
-		report_explained(rep);
+	case REPORT_CGROUP_LIMIT:
+		report_cgroup_limit(rep);
 		break;
 	case REPORT_CHANGED:
 		log_notice("Pid %d has changed or was moved since it was chosen: choosing again.",

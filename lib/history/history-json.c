@@ -221,6 +221,7 @@ static const struct renamed members[] = {
 static const struct renamed kinds[] = {
 	{ "cancelled", "stood-down" },
 	{ "no-victim", "nobody" },
+	{ "cgroup-limit", "explained" },
 };
 static const struct renamed reasons[] = {
 	{ "similar", "kind" },

@@ -52,7 +52,7 @@ struct history_entry {
 	uint64_t time_usec; /* CLOCK_REALTIME of the decision */
 	char boot[33];	    /* the boot's id, 32 hexadecimal digits */
 	/* "killed": it was signalled; "not-killed": it could not be, or is not to be; "dry-run";
-	 * "cancelled"; "no-victim"; "explained" */
+	 * "cancelled"; "no-victim"; "cgroup-limit" */
 	char kind[16];
 
 	char policy[64];
