@@ -86,10 +86,9 @@ static void report_thawed(const struct decision *d, const struct freezer_thawed 
 		log_notice("%s: frozen, and is not to be thawed: SIGKILL in place of SIGTERM.",
 			   name);
 	if (thawed->ledger_error < 0)
-		log_warning(
-			"%s: if reckond is killed before its group is frozen again, that is not "
-			"made up for: %s.",
-			name, strerror(-thawed->ledger_error));
+		log_warning("%s: if reckond is killed before its group is frozen again, it remains "
+			    "thawed: %s.",
+			    name, strerror(-thawed->ledger_error));
 }
 
 /* What is worth knowing, but not the decision itself. */
