@@ -295,7 +295,7 @@ static void watch_flight(const struct bench *b, const struct way *way, struct su
 	if (worst == INT64_MIN)
 		printf("%s: not here: %s\n", way->name, s->scene->why);
 	else
-		printf("%s: exceeded by at most %ld KiB between two of %u looks\n", way->name,
+		printf("%s: exceeded by at most %ld KiB between two of %u samples\n", way->name,
 		       in_kib(worst > 0 ? worst : 0), n_samples);
 }
 

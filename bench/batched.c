@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * batched: see the header.
+ * batched: counts in batches: updates are added to a node, and passed up when it is full.
  *
  * The kernel's rule passes up the multiples of the batch that a value crosses.  What a node keeps
  * back is then anywhere from 0 to batch - 1: the approximation is low by half its range on average

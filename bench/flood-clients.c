@@ -80,10 +80,10 @@ static int send_call(struct client *client, unsigned number)
 {
 	static const struct {
 		const char *method, *types;
-		bool of_self; /* else of the default limit, or of the machine */
+		bool of_self; /* else all that fits, or of the machine */
 	} calls[] = {
-		{ "GetCandidates", "u" }, { "Explain", "u" },	    { "GetCgroups", "u" },
-		{ "GetRules", "" },	  { "Explain", "u", true }, { "GetPolicies", "" },
+		{ "ListCandidates", "uu" }, { "Explain", "u" },	      { "ListCgroups", "uu" },
+		{ "ListRules", "uu" },	    { "Explain", "u", true }, { "ListPolicies", "uu" },
 	};
 	unsigned kind = number % (ARRAY_SIZE(calls) + 2);
 	struct call *call = malloc(sizeof(*call));
@@ -102,7 +102,7 @@ static int send_call(struct client *client, unsigned number)
 	else
 		r = sd_bus_call_method_async(client->bus, NULL, DESTINATION, OBJECT, MANAGER,
 					     calls[kind].method, on_answer, call, calls[kind].types,
-					     calls[kind].of_self ? (uint32_t)getpid() : 0);
+					     calls[kind].of_self ? (uint32_t)getpid() : 0, 0);
 	if (r < 0) {
 		free(call);
 		return r;
@@ -199,7 +199,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "flood-clients: %s\n", strerror(-r));
 		return 1;
 	}
-	printf("a look came late by %.2f ms at most before, %.2f ms in all\n",
+	printf("a sample was late by %.2f ms at most before, %.2f ms in all\n",
 	       (double)before / USEC_PER_MSEC, (double)after / USEC_PER_MSEC);
 	mark("flood_unanswered", flood.n_failed, "calls", 0, true);
 	mark("flood_sample_delay", (double)after / USEC_PER_MSEC, "ms", DELAY_MAX_MS, true);

@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "bench/look.h"
+#include "bench/probe.h"
 #include "bench/trace.h"
 #include "lib/base/cleanup.h"
 #include "lib/select/reader.h"
@@ -296,19 +296,19 @@ static void decide(void *userdata)
 	victim_choose(&bench->census, &request, &reads, &bench->choice);
 }
 
-static size_t looks_left;
+static size_t reads_left;
 
 /* Time for so many reads of the clock. */
 static usec_t clock_for_reads(void)
 {
-	return looks_left-- > 0 ? 0 : 1;
+	return reads_left-- > 0 ? 0 : 1;
 }
 
 /* A part of a round, from none to nearly all of it, largest first, after half of what was
  * allocated.  (The clock is read at every fourth process.) */
 static int read_part(struct bench *bench, unsigned i)
 {
-	looks_left = bench->census.n_processes * i / N_STALE / 4;
+	reads_left = bench->census.n_processes * i / N_STALE / 4;
 	return census_refresh(&bench->census, clock_usec(),
 			      bench->reading.allocated + bench->since_round + SINCE_ROUND_LATE / 2,
 			      with_swap(bench), clock_for_reads, 1);

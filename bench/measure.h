@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * measure: what being ready for a decision costs, and the decision; besides what it costs to read
- * all processes (look.h).  CPU time, so that other work on the machine counts for little; what is
+ * all processes (probe.h).  CPU time, so that other work on the machine counts for little; what is
  * compared is measured in turn, in one run.  A decision is taken by the clock too.
  */
 #pragma once

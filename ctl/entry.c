@@ -59,11 +59,11 @@ static void describe_outcome(const json_t *entry, char buf[static ENTRY_OUTCOME_
 		const char *outcome, *text;
 		bool takes_time;
 	} outcomes[] = {
-		{ "gone", "gone after ", true },
+		{ "exited", "exited after ", true },
 		{ "reclaimed", "still exiting, memory already reclaimed after ", true },
 		{ "unkillable", "could not be killed", false },
 		{ "cancelled", "cancelled (memory recovered)", false },
-		{ "wait", "in progress", false },
+		{ "in-progress", "in progress", false },
 	};
 	char duration[FORMAT_DURATION_SIZE];
 
@@ -90,8 +90,8 @@ const char *entry_outcome(const json_t *entry, char buf[static ENTRY_OUTCOME_SIZ
 		snprintf(buf, ENTRY_OUTCOME_SIZE, "dry run");
 	else if (is_of_kind(entry, "cancelled"))
 		snprintf(buf, ENTRY_OUTCOME_SIZE, "not killed (memory recovered)");
-	else if (is_of_kind(entry, "explained"))
-		snprintf(buf, ENTRY_OUTCOME_SIZE, "explained");
+	else if (is_of_kind(entry, "cgroup-limit"))
+		snprintf(buf, ENTRY_OUTCOME_SIZE, "none (a cgroup at its own limit)");
 	else if (is_without_victim(entry))
 		snprintf(buf, ENTRY_OUTCOME_SIZE, "no victim");
 	else
@@ -102,13 +102,13 @@ const char *entry_outcome(const json_t *entry, char buf[static ENTRY_OUTCOME_SIZ
 void entry_sentence(const struct screen *screen, const json_t *entry, struct screen_text *text)
 {
 	char name[ENTRY_NAME_SIZE], policy[64], outcome[ENTRY_OUTCOME_SIZE];
-	char size[FORMAT_BYTES_SIZE], back[FORMAT_BYTES_SIZE];
+	char size[FORMAT_BYTES_SIZE], reclaimed[FORMAT_BYTES_SIZE];
 
 	screen_foreign(screen, words_text(entry, "policy"), policy, sizeof(policy));
 	entry_name(screen, entry, name);
 	if (is_without_victim(entry))
 		screen_text_add(text, "no process was worth killing for policy %s", policy);
-	else if (is_of_kind(entry, "explained"))
+	else if (is_of_kind(entry, "cgroup-limit"))
 		screen_text_add(
 			text,
 			"nothing was killed for policy %s: cgroup %s stalled at its own limit",
@@ -128,7 +128,7 @@ void entry_sentence(const struct screen *screen, const json_t *entry, struct scr
 				entry_outcome(entry, outcome));
 	if (words_has(entry, "reclaimed_bytes") && is_of_kind(entry, "killed"))
 		screen_text_add(text, "; %s of %s reclaimed",
-				format_bytes(words_number(entry, "reclaimed_bytes"), back),
+				format_bytes(words_number(entry, "reclaimed_bytes"), reclaimed),
 				format_bytes(words_number(entry, "footprint_bytes"), size));
 }
 
@@ -210,7 +210,7 @@ static void print_policy(const struct screen *screen, const json_t *entry)
 }
 
 /* The one with a higher score, which was skipped. */
-static void add_avoided(const struct screen *screen, const json_t *entry, struct screen_text *text)
+static void add_skipped(const struct screen *screen, const json_t *entry, struct screen_text *text)
 {
 	const char *why = words_text(entry, "skipped_for");
 	char name[WORDS_COMMAND_SIZE], cgroup[4096], size[FORMAT_BYTES_SIZE];
@@ -227,10 +227,10 @@ static void add_avoided(const struct screen *screen, const json_t *entry, struct
 		screen_text_add(text, "; not the larger %s (pid %u, %s)",
 				words_command(screen, words_text(entry, "skipped_comm"), name),
 				(unsigned)words_number(entry, "skipped_pid"), size);
-	if (strcmp(why, "kind") == 0)
+	if (strcmp(why, "similar") == 0)
 		screen_text_add(text, ", as killing a similar one had freed little");
 	else if (strcmp(why, "failed") == 0)
-		screen_text_add(text, ", as the last try to kill it had failed");
+		screen_text_add(text, ", as the last attempt to kill it had failed");
 }
 
 /* Of an emergency in which no process was eligible. */
@@ -254,7 +254,7 @@ static void print_choice(const struct screen *screen, const json_t *entry)
 	screen_text_add(&text, "%u of %u candidate%s read precisely",
 			(unsigned)words_number(entry, "precise_reads"), (unsigned)n,
 			words_plural(n));
-	add_avoided(screen, entry, &text);
+	add_skipped(screen, entry, &text);
 	screen_text_add(&text, "; %s than the first",
 			words_bool(entry, "approximate") ? "others might have ranked higher"
 							 : "no other could have ranked higher");
@@ -295,7 +295,7 @@ static void print_ranked(const struct screen *screen, const json_t *entry)
 		screen_item(screen, "  Next were", SCREEN_PLAIN, "%s", text.text);
 }
 
-static void print_returned(const struct screen *screen, const json_t *entry)
+static void print_reclaimed(const struct screen *screen, const json_t *entry)
 {
 	static const struct {
 		const char *key, *text;
@@ -416,6 +416,6 @@ void entry_print(const struct screen *screen, const json_t *entry, usec_t now)
 	print_choice(screen, entry);
 	print_ranked(screen, entry);
 	print_kill(screen, entry);
-	print_returned(screen, entry);
+	print_reclaimed(screen, entry);
 	print_steps(screen, entry);
 }

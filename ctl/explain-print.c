@@ -103,12 +103,12 @@ static void print_staying(const struct screen *screen, const json_t *answer,
 
 	json_array_foreach((json_t *)staying, i, process)
 	{
-		bool is_avoided = words_has(process, "skipped_for");
+		bool is_skipped = words_has(process, "skipped_for");
 
-		if (n == STAYING_MAX && (!is_avoided || is_one_named))
+		if (n == STAYING_MAX && (!is_skipped || is_one_named))
 			continue;
 		n += n < STAYING_MAX;
-		is_one_named = is_one_named || is_avoided;
+		is_one_named = is_one_named || is_skipped;
 		print_stays(screen, process, size);
 	}
 	if (json_is_array(staying))
@@ -212,7 +212,6 @@ static const char *verdict(const json_t *process)
 	} texts[] = {
 		{ "chosen", "victim" },
 		{ "smaller", "smaller" },
-		{ "cannot-reach", "smaller" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
@@ -354,7 +353,7 @@ static void print_exactness(const struct screen *screen, const json_t *answer)
 		screen_text_add(&text, "Read precisely: %u of %u candidate%s", n_reads,
 				(unsigned)n_candidates, words_plural(n_candidates));
 	if (error > 0)
-		screen_text_add(&text, ", or as nearly as permitted (to %s)",
+		screen_text_add(&text, ", or as precisely as permitted (within %s)",
 				format_bytes(error, bytes));
 	screen_text_add(&text, "; %s than the first%s%s.",
 			words_bool(answer, "approximate") ? "others might rank higher"

@@ -162,16 +162,16 @@ static void print_held(const struct screen *screen, const json_t *answer)
 	}
 }
 
-/* At its line alone it does nothing: something has to stall besides. */
+/* At its threshold alone it does nothing: tasks have to stall besides. */
 static bool waits_for_pressure(const json_t *policy)
 {
 	return words_has(policy, "pressure_some_permyriad") ||
 	       words_has(policy, "pressure_full_permyriad");
 }
 
-/* The lines of the policies in this; from the left, as what is used is. */
-static size_t mark_lines(const json_t *policies, const char *key, uint64_t total,
-			 struct bar_mark marks[static MARKS_MAX])
+/* The thresholds of the policies; from the left, as what is used is. */
+static size_t mark_thresholds(const json_t *policies, const char *key, uint64_t total,
+			      struct bar_mark marks[static MARKS_MAX])
 {
 	const json_t *policy;
 	size_t n = 0, k;
@@ -209,7 +209,7 @@ static enum screen_style style_of(const json_t *policies)
 	return style;
 }
 
-static void print_bar(const struct screen *screen, const json_t *answer, const char *line_key,
+static void print_bar(const struct screen *screen, const json_t *answer, const char *threshold_key,
 		      uint64_t free, uint64_t total)
 {
 	const json_t *policies = json_object_get(answer, "policies");
@@ -218,7 +218,7 @@ static void print_bar(const struct screen *screen, const json_t *answer, const c
 
 	if (screen->width < SCREEN_ITEM_COLUMN + 8)
 		return;
-	n = mark_lines(policies, line_key, total, marks);
+	n = mark_thresholds(policies, threshold_key, total, marks);
 	fprintf(screen->file, "%*s", SCREEN_ITEM_COLUMN, "");
 	bar_print(screen, (unsigned)min_u64(screen->width - SCREEN_ITEM_COLUMN, BAR_MAX),
 		  permyriad_of(sub_u64(total, free), total), style_of(policies), marks, n);
@@ -403,7 +403,7 @@ static void print_latency(const struct screen *screen, const json_t *answer)
 	cause = cause_text(words_text(worst, "cause"));
 	screen_item(screen, "Late", SCREEN_YELLOW, "%llu sample%s of memory %s, %s at most%s%s",
 		    (unsigned long long)n, words_plural(n),
-		    strcmp(words_text(worst, "kind"), "delay") == 0 ? "came too late"
+		    strcmp(words_text(worst, "kind"), "delay") == 0 ? "started too late"
 								    : "took too long",
 		    max, *cause ? "; of the last one: " : "", cause);
 }

@@ -67,6 +67,7 @@ void status_print_setup(const struct screen *screen, const json_t *answer)
 	char text[4096];
 
 	print_list(screen, "Missing", SCREEN_YELLOW, json_object_get(answer, "missing_privileges"));
+	print_list(screen, "Limitations", SCREEN_YELLOW, json_object_get(answer, "limitations"));
 	print_list(screen, "Conflicts", SCREEN_YELLOW, conflicts);
 	if (json_array_size(conflicts) > 0)
 		screen_item(screen, "", SCREEN_PLAIN,

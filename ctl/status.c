@@ -50,11 +50,11 @@ static json_t *of_memory(const json_t *p)
 		has_pressure ? copy_of(p, "pressure_full") : json_null());
 }
 
-static uint64_t distance(const json_t *policy, const char *line, const json_t *memory,
+static uint64_t distance(const json_t *policy, const char *threshold, const json_t *memory,
 			 const char *key)
 {
-	return words_has(policy, line)
-		       ? sub_u64(words_number(memory, key), words_number(policy, line))
+	return words_has(policy, threshold)
+		       ? sub_u64(words_number(memory, key), words_number(policy, threshold))
 		       : 0;
 }
 
@@ -111,7 +111,7 @@ static json_t *find_last(const json_t *entries)
 /* The victim of the kill in progress, by its entry. */
 static json_t *killing_of(const json_t *entry)
 {
-	if (strcmp(words_text(entry, "outcome"), "wait") != 0)
+	if (strcmp(words_text(entry, "outcome"), "in-progress") != 0)
 		return json_null();
 	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "pid", copy_of(entry, "pid"),
 			 "command", copy_of(entry, "comm"), "cgroup", copy_of(entry, "cgroup"),
@@ -165,12 +165,12 @@ static void reported_done(struct reported *reported)
 static json_t *put_together(const struct reported *reported, json_t *is_running)
 {
 	static const char *const copied[] = {
-		"version",	 "state",	   "dry_run",
-		"subtree",	 "config_files",   "degraded",
-		"config_errors", "conflicts",	   "missing_privileges",
-		"reload_errors", "processes",	   "kills",
-		"min_victim",	 "memory_held_by", "started_usec",
-		"read_usec",	 "latency"
+		"version",	 "state",	  "dry_run",
+		"subtree",	 "config_files",  "degraded",
+		"config_errors", "conflicts",	  "missing_privileges",
+		"limitations",	 "reload_errors", "processes",
+		"kills",	 "min_victim",	  "memory_held_by",
+		"started_usec",	 "read_usec",	  "latency"
 	};
 	const json_t *p = reported->properties;
 	json_t *memory = p ? of_memory(p) : copy_of(reported->preview, "memory");

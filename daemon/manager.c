@@ -73,7 +73,7 @@ static int open_machine(struct manager *m)
 	if (r < 0 && !error_is_unreachable(r))
 		return fail_for_now("the cgroups", r);
 	if (r < 0) {
-		log_warning("Cannot find the cgroups: %s; going on without.", strerror(-r));
+		log_warning("Cannot find the cgroups: %s; continuing without them.", strerror(-r));
 		cgroup_fs_init(&m->machine->cgroups, -EBADF, -EBADF);
 	}
 	conflicts_open(m->conflicts, m->machine); /* without it: no other daemon is known */
@@ -433,9 +433,8 @@ struct manager *manager_free(struct manager *m)
 	closep(&m->machine->proc_fd);
 	closep(&m->machine->sys_fd);
 	config_done(m->config);
-	for (size_t i = 0; i < m->probed->n_missing_privileges; i++)
-		free(m->probed->missing_privileges[i]);
-	free(m->probed->missing_privileges);
+	probe_lines_done(&m->probed->missing_privileges);
+	probe_lines_done(&m->probed->limitations);
 	free(m);
 	return NULL;
 }

@@ -138,6 +138,16 @@ call() { timeout 20 busctl --system -j call "${manager[@]}" "$@" >"$tmp/out" 2>&
 call_as_nobody() { timeout 20 "${nobody[@]}" busctl --system call "${manager[@]}" "$@" >"$tmp/out" 2>&1; }
 get() { timeout 20 busctl --system -j get-property "${manager[@]}" "$1" 2>&1 | jq -c .data; }
 answer() { jq -c "$1" "$tmp/out"; } # FILTER
+# All rows, which come in pages, as an array of objects without the types of their members.
+list() { # METHOD
+    local n=0
+    : >"$tmp/rows"
+    while call "$1" uu $n 0 && jq -c '.data[0][] | map_values(.data)' "$tmp/out" >>"$tmp/rows" &&
+        [ "$(wc -l <"$tmp/rows")" -gt $n ]; do
+        n=$(wc -l <"$tmp/rows")
+    done
+    jq -cs . "$tmp/rows" >"$tmp/out"
+}
 is_there() { busctl --system call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus \
     NameHasOwner s org.reckond1 2>/dev/null | grep -q true; }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* census-fixture: see census-fixture.h. */
+/* census-fixture: writes a /proc of files, and reads the census from it. */
 #include "tests/census-fixture.h"
 
 #include <fcntl.h>

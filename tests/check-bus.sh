@@ -32,9 +32,10 @@ timeout 20 busctl --system introspect --xml-interface org.reckond1 /org/reckond1
 sed -n '/interface name="org.reckond1.Manager"/,/<\/interface>/p' "$tmp/xml" >"$tmp/out"
 check "[ \$(grep -c '<arg ' '$tmp/out') -ge 14 ] && ! grep '<arg ' '$tmp/out' | grep -vq ' name='" \
     'introspection names each argument'
-for name in Explain GetCandidates GetCgroups GetHistory GetPolicies GetRules Reload; do
+for name in Explain GetHistory ListCandidates ListCgroups ListHistory ListPolicies ListRules Reload; do
     check "grep -q '<method name=\"$name\"' '$tmp/out'" "it has the method $name"
 done
+check "! grep -q 'type=\"a(' '$tmp/out'" 'rows are dictionaries, so that members can be added'
 for name in StateChanged LowMemory Killed; do
     check "grep -q '<signal name=\"$name\"' '$tmp/out'" "it has the signal $name"
 done
@@ -52,6 +53,7 @@ ConfigFiles as . == ["$tmp/conf"]
 ReloadErrors as . == []
 Conflicts as type == "array"
 MissingPrivileges as length == $(grep -c '^missing privilege: ' "$tmp/log")
+Limitations as length == $(grep -c '^limitation: ' "$tmp/log")
 MemoryTotal t . > 0 and . <= $total_kib * 1024
 MemoryAvailable t . > 0 and . < $total_kib * 1024
 SwapTotal t . >= 0
@@ -76,21 +78,21 @@ small=$held
 hold 64
 large=$held
 sleep 0.5 # a sample finds them
-call GetCandidates u 0
-check "[ \"\$(answer '[.data[0][] | .[0]]')\" = '[$large,$small]' ]" 'GetCandidates: the largest of the subtree first'
-check "[ \"\$(answer '.data[0][0] | .[2] == \"hold\" and .[3] == \"$subtree\" and .[4] >= 64 * 1048576 and
-    .[5] <= .[7] and .[7] <= .[6] and .[9] == 1 and .[10] == 0 and .[12] == \"chosen\"')\" = true ]" \
-    'and what is known of it'
-call GetCandidates u 1
-check "[ \"\$(answer '.data[0] | length')\" = 1 ]" 'GetCandidates: no more than requested'
-call GetCandidates u 4294967295
-check "[ \"\$(answer '.data[0] | length')\" = 2 ]" 'GetCandidates: a limit beyond the most'
-call GetCgroups u 0
-check "[ \"\$(answer '.data[0] | map(select(.[0] == \"$subtree\"))[0] | .[1] <= .[3] and .[3] <= .[2] and
-    .[3] >= 80 * 1048576 and .[4] == 2')\" = true ]" 'GetCgroups: the subtree, its range and its processes'
-check "[ \"\$(answer '.data[0][0][0]')\" = '\"/\"' ]" 'GetCgroups: the whole machine is the largest'
-call GetCgroups u 2
-check "[ \"\$(answer '.data[0] | length <= 2')\" = true ]" 'GetCgroups: no more than requested'
+list ListCandidates
+check "[ \"\$(answer '[.[].Pid]')\" = '[$large,$small]' ]" 'ListCandidates: the largest of the subtree first'
+check "[ \"\$(answer '.[0] | .Comm == \"hold\" and .Cgroup == \"$subtree\" and .FootprintBytes >= 64 * 1048576 and
+    .ScoreMinBytes <= .EstimateBytes and .EstimateBytes <= .ScoreMaxBytes and .Weight == 1 and .OomScoreAdj == 0 and
+    .Verdict == \"chosen\"')\" = true ]" 'and what is known of it'
+call ListCandidates uu 0 1
+check "[ \"\$(answer '.data[0] | length')\" = 1 ]" 'ListCandidates: no more than requested'
+call ListCandidates uu 0 4294967295
+check "[ \"\$(answer '.data[0] | length')\" = 2 ]" 'ListCandidates: a limit beyond the most'
+list ListCgroups
+check "[ \"\$(answer 'map(select(.Cgroup == \"$subtree\"))[0] | .MinBytes <= .EstimateBytes and .EstimateBytes <= .MaxBytes and
+    .EstimateBytes >= 80 * 1048576 and .Processes == 2')\" = true ]" 'ListCgroups: the subtree, its range and its processes'
+check "[ \"\$(answer '.[0].Cgroup')\" = '\"/\"' ]" 'ListCgroups: the whole machine is the largest'
+call ListCgroups uu 0 2
+check "[ \"\$(answer '.data[0] | length <= 2')\" = true ]" 'ListCgroups: no more than requested'
 
 # The places of all there is in an object; of a list, of its first item.  Not of the lists of processes that
 # are larger, or protected: on a machine that others use these change from one sample to the next.
@@ -135,8 +137,8 @@ check "grep -q 'There is no process' '$tmp/out'" 'Explain: nor this one'
 hold 128 '$0 = ""; open F, ">/proc/self/comm"; print F "a\xff\e[1m"; close F;
     $x = "x" x (128 << 20); $| = 1; print "ready\n"; sleep 1000;'
 hostile=$held
-wait_for "call GetCandidates u 1 && [ \"\$(answer '.data[0][0][0]')\" = $hostile ]"
-check "[ \"\$(answer '.data[0][0][2]')\" = '\"a\\ufffd\\u001b[1m\"' ] || [ \"\$(answer '.data[0][0][2] | explode')\" = '[97,65533,27,91,49,109]' ]" \
+wait_for "list ListCandidates && [ \"\$(answer '.[0].Pid')\" = $hostile ]"
+check "[ \"\$(answer '.[0].Comm')\" = '\"a\\ufffd\\u001b[1m\"' ] || [ \"\$(answer '.[0].Comm | explode')\" = '[97,65533,27,91,49,109]' ]" \
     'a name that is no text becomes one'
 end KILL "$hostile"
 # U+FFFE, a noncharacter, which sd-bus does not send: as a name, of a cgroup too, and in the history.
@@ -148,12 +150,12 @@ hostile=$held
 echo "$hostile" >"$mount$group/cgroup.procs"
 call Explain u "$hostile"
 check "[ \"\$(answer '.data[0] | .IsVictim.data, .Victim.data' | paste -sd ' ')\" = 'true $hostile' ]" 'Explain: one with a noncharacter in its name'
-wait_for "call GetCandidates u 1 && [ \"\$(answer '.data[0][0][0]')\" = $hostile ]"
-check "[ \"\$(answer '.data[0][0][2] | explode')\" = '[110,65533,65533,65533]' ] &&
-    [ \"\$(answer '.data[0][0][3] | explode[-4:]')\" = '[103,65533,65533,65533]' ]" 'GetCandidates: noncharacters are replaced'
-call GetCgroups u 0
-check "[ \"\$(answer '[.data[0][] | select(.[0] | explode[-4:] == [103, 65533, 65533, 65533])] | length')\" = 1 ]" \
-    'GetCgroups: noncharacters are replaced'
+wait_for "list ListCandidates && [ \"\$(answer '.[0].Pid')\" = $hostile ]"
+check "[ \"\$(answer '.[0].Comm | explode')\" = '[110,65533,65533,65533]' ] &&
+    [ \"\$(answer '.[0].Cgroup | explode[-4:]')\" = '[103,65533,65533,65533]' ]" 'ListCandidates: noncharacters are replaced'
+list ListCgroups
+check "[ \"\$(answer '[.[] | select(.Cgroup | explode[-4:] == [103, 65533, 65533, 65533])] | length')\" = 1 ]" \
+    'ListCgroups: noncharacters are replaced'
 printf '[Daemon]\nMinVictim=1M\n[Policy now]\nMemoryAvailable=100%%\nAction=kill\n' >>"$tmp/conf"
 call Reload
 check "wait_for \"call GetHistory u 1 && grep -q $hostile '$tmp/out'\"" 'GetHistory: one with a noncharacter in its name'
@@ -164,30 +166,30 @@ wait_for "rmdir '$mount$group' 2>/dev/null"
 
 # In watch, without an exec.  (A process that is read is ranked by the reading; this one is not read.)
 hold 40
-check "wait_for \"call GetCandidates u 1; [ \\\"\\\$(answer '.data[0][0][0]')\\\" = $large ]\"" 'the largest is the victim'
+check "wait_for \"list ListCandidates; [ \\\"\\\$(answer '.[0].Pid')\\\" = $large ]\"" 'the largest is the victim'
 echo 900 >"/proc/$held/oom_score_adj"
-check "wait_for \"call GetCandidates u 1; [ \\\"\\\$(answer '.data[0][0][0]')\\\" = $held ]\"" 'another one, when it is adjusted'
+check "wait_for \"list ListCandidates; [ \\\"\\\$(answer '.[0].Pid')\\\" = $held ]\"" 'another one, when it is adjusted'
 end KILL "$held"
 
 #
 # Rules and policies
 #
-call GetRules
-check "[ \"\$(answer '[.data[0][] | select(.[1] == \"init\")][0] | .[0] == \"protect\" and .[4] == 1 and .[5] and
-    (.[2] | test(\"^Comm=.* User=root \\\\(executable is root\\u0027s\\\\)\$\"))')\" = true ]" 'GetRules: those built in'
-check "[ \"\$(answer '[.data[0][] | select(.[0] == \"reluctant\") | .[1]] | join(\" \")')\" = \
-    '\"session-unit display-unit display compositor session\"' ]" 'GetRules: those that make reluctant'
-call GetPolicies
-check "[ \"\$(answer '.data[0] | map(.[0])')\" = '[\"warn\",\"terminate\",\"kill\",\"stall\",\"thrash\"]' ]" 'GetPolicies: those built in'
-check "answer '.data[0][1][2]' | grep -q '\"available <= 10% capped at 4.0 GiB ([0-9.]* .iB)'" 'GetPolicies: conditions in words'
-check "[ \"\$(answer '.data[0] | map(.[3]) | any')\" = false ]" 'GetPolicies: none holds that is switched off'
+list ListRules
+check "[ \"\$(answer '[.[] | select(.Name == \"init\")][0] | .Kind == \"protect\" and .Weight == 1 and .Builtin and
+    (.Conditions | test(\"^Comm=.* User=root \\\\(executable is root\\u0027s\\\\)\$\"))')\" = true ]" 'ListRules: those built in'
+check "[ \"\$(answer '[.[] | select(.Kind == \"reluctant\") | .Name] | join(\" \")')\" = \
+    '\"session-unit display-unit display compositor session\"' ]" 'ListRules: those that make reluctant'
+list ListPolicies
+check "[ \"\$(answer 'map(.Name)')\" = '[\"warn\",\"terminate\",\"kill\",\"stall\",\"thrash\"]' ]" 'ListPolicies: those built in'
+check "answer '.[1].Conditions' | grep -q '\"available <= 10% capped at 4.0 GiB ([0-9.]* .iB)'" 'ListPolicies: conditions in words'
+check "[ \"\$(answer 'map(.Holds) | any')\" = false ]" 'ListPolicies: none holds that is switched off'
 
 #
 # What is wrong in a call
 #
-call GetCandidates s many
+call ListCandidates s many
 check "grep -q \"Invalid arguments 's'\" '$tmp/out'" 'another type is refused'
-call GetCandidates
+call ListCandidates
 check "grep -q \"Invalid arguments ''\" '$tmp/out'" 'no argument is refused'
 call Frobnicate
 check "grep -q 'Unknown method' '$tmp/out'" 'an unknown method is refused'
@@ -219,10 +221,11 @@ check "! has_gdbus || grep -q org.reckond1.Error.BadConfiguration '$tmp/out'" 'b
 { quiet_conf; printf '[Prefer holders]\nComm=^hold$\nWeight=3\n'; } >"$tmp/conf"
 call Reload
 check "[ ! -s '$tmp/out' ] || [ \"\$(answer .type)\" != x ]" 'Reload: a good one is taken'
-call GetRules
-check "answer '.data[0]' | grep -q '\\[\"prefer\",\"holders\",\"Comm=^hold\$\",\"\",3,false\\]'" 'and its rules hold'
-call GetCandidates u 0
-check "[ \"\$(answer '.data[0][0][9]')\" = 3 ]" 'and weigh'
+list ListRules
+check "[ \"\$(answer '[.[] | select(.Name == \"holders\") | .Kind, .Conditions, .Weight, .Builtin]')\" = '[\"prefer\",\"Comm=^hold\$\",3,false]' ]" \
+    'and its rules hold'
+list ListCandidates
+check "[ \"\$(answer '.[0].Weight')\" = 3 ]" 'and weigh'
 # What it is announced to have changed; what else is announced meanwhile has nothing to do with it.
 changed() { grep -o "'DryRun'\|'Subtree'\|'ConfigFiles'" "$tmp/signals" | paste -sd ' '; }
 mkdir "$tmp/conf.d"
@@ -237,7 +240,7 @@ cp "$tmp/conf" "$tmp/before"
 for policy in one other; do
     { quiet_conf; printf '[Policy %s]\nMemoryAvailable=100%%\nAction=warn\n' $policy; } >"$tmp/conf"
     call Reload
-    check "wait_for \"grep -q '^Memory is getting short.*(policy $policy)' '$tmp/log'\"" "a policy of the new configuration warns ($policy)"
+    check "wait_for \"grep -q '^Memory is low: .*(policy $policy)' '$tmp/log'\"" "a policy of the new configuration warns ($policy)"
     check "! has_gdbus || wait_for \"grep -q \\\"LowMemory.*'Policy': <'$policy'>\\\" '$tmp/signals'\"" 'by the signal, too'
 done
 cp "$tmp/before" "$tmp/conf"
@@ -246,7 +249,8 @@ call Reload
 #
 # Access
 #
-for method in 'GetCandidates u 1' 'GetCgroups u 1' 'Explain u 0' 'GetHistory u 0' GetRules GetPolicies; do
+for method in 'Explain u 0' 'GetHistory u 0' 'ListCandidates uu 0 1' 'ListCgroups uu 0 1' 'ListHistory tu 0 0' \
+    'ListPolicies uu 0 0' 'ListRules uu 0 0'; do
     # shellcheck disable=SC2086
     check "call_as_nobody $method" "anyone may call ${method%% *}"
 done
@@ -287,16 +291,16 @@ if command -v dbus-send >/dev/null; then
     check "grep -q 'string \"Victim\"' '$tmp/out'" 'dbus-send (libdbus) is answered'
     dbus-send --system --print-reply --dest=org.reckond1 /org/reckond1 org.freedesktop.DBus.Properties.GetAll \
         string:org.reckond1.Manager >"$tmp/out" 2>&1
-    check "[ \$(grep -c '^      dict entry' '$tmp/out') = 25 ]" 'all properties at once'
+    check "[ \$(grep -c '^      dict entry' '$tmp/out') = 26 ]" 'all properties at once'
     # Calls without waiting for the answer: the caller has exited when it arrives.
     for _ in {1..20}; do dbus-send --system --dest=org.reckond1 --type=method_call /org/reckond1 org.reckond1.Manager.Explain uint32:0; done
-    check 'call GetPolicies' 'a client that has gone does no harm'
+    check 'call ListPolicies uu 0 0' 'a client that has exited does no harm'
 else
     skip 'libdbus: dbus-send is not installed'
 fi
 if has_gdbus; then
     gdbus introspect --system --dest org.reckond1 --object-path /org/reckond1 >"$tmp/out" 2>&1
-    check "grep -q 'GetCandidates(in  u limit,' '$tmp/out'" 'gdbus (GLib) reads the introspection'
+    check "grep -q 'ListCandidates(in  u first,' '$tmp/out'" 'gdbus (GLib) reads the introspection'
 fi
 
 #
@@ -349,13 +353,13 @@ cp "$tmp/later" "$tmp/conf"
 call Reload
 wait_for "[ \"\$(get State)\" = '\"killing\"' ]"
 check "[ \"\$(get State)\" = '\"killing\"' ]" 'in state killing properties are answered'
-timeout -s KILL 0.1 busctl --system call "${manager[@]}" GetCandidates u 0 >"$tmp/gone" 2>&1 # a caller may disconnect
-call GetPolicies
-check "[ \"\$(answer '.data[0] | map(select(.[0] == \"now\"))[0][3]')\" = true ]" 'and GetPolicies'
+timeout -s KILL 0.1 busctl --system call "${manager[@]}" ListCandidates uu 0 0 >"$tmp/gone" 2>&1 # a caller may disconnect
+list ListPolicies
+check "[ \"\$(answer 'map(select(.Name == \"now\"))[0].Holds')\" = true ]" 'and ListPolicies'
 call GetHistory u 0
-check "answer .data | grep -q '\"wait\"' && answer .data | grep -q $stubborn" 'and GetHistory'
+check "answer .data | grep -q '\"in-progress\"' && answer .data | grep -q $stubborn" 'and GetHistory'
 is_busy() { grep -qE "hold \\(pid $stubborn\\) was sent SIGTERM [0-9.]+ m?s ago by policy now; ask again when it has exited\\." "$tmp/out"; }
-for method in 'GetCandidates u 0' 'GetCgroups u 0' 'Explain u 0' 'Explain u 1'; do
+for method in 'ListCandidates uu 0 0' 'ListCgroups uu 0 0' 'Explain u 0' 'Explain u 1'; do
     # shellcheck disable=SC2086
     call $method
     check is_busy "a request for processes returns Busy with the victim ($method)"
@@ -364,7 +368,7 @@ echo 'Bogus=1' >>"$tmp/conf"
 call Reload
 check "is_busy && ! grep -q Bogus '$tmp/log'" 'Reload: busy too, and nothing is done'
 if has_gdbus; then
-    gdbus call --system --dest org.reckond1 --object-path /org/reckond1 --method org.reckond1.Manager.GetCgroups 0 >"$tmp/out" 2>&1
+    gdbus call --system --dest org.reckond1 --object-path /org/reckond1 --method org.reckond1.Manager.ListCgroups 0 0 >"$tmp/out" 2>&1
     check "is_busy && grep -q 'org\.reckond1\.Error\.Busy' '$tmp/out'" 'by its own name'
 fi
 timeout 20 "$build/reckonctl" status >"$tmp/out" 2>&1
@@ -381,8 +385,8 @@ check "wait_for \"! is_alive $stubborn\" 20 && is_alive $daemon" 'the victim wen
 wait "$reloading"
 status=$?
 check "[ $status = 2 ] && grep -q 'conf:[0-9]*: .*Bogus' '$tmp/reloaded'" 'reckonctl reload has waited, and has the errors'
-wait_for "call GetCgroups u 0"
-check "[ '\"a(stttu)\"' = \"\$(answer .type)\" ]" 'the next caller is answered'
+wait_for "call ListCgroups uu 0 0"
+check "[ '\"aa{sv}\"' = \"\$(answer .type)\" ]" 'the next caller is answered'
 check "! has_gdbus || wait_for \"grep -q \\\"StateChanged ('[a-z]*', 'killing')\\\" '$tmp/signals'\"" 'StateChanged is sent'
 check "! has_gdbus || wait_for \"grep -q \\\"LowMemory.*'Policy': <'now'>.*'Level': <'terminate'>.*'ForecastUSec': <uint64 \\\" '$tmp/signals'\"" 'LowMemory is sent'
 check "! has_gdbus || wait_for \"grep -q \\\"PropertiesChanged.*'Kills': <uint32 1>\\\" '$tmp/signals'\"" 'the change of Kills is signalled'
@@ -419,7 +423,7 @@ stop_bus
 check "wait_for \"grep -q '^bus: lost' '$tmp/log'\"" 'a bus that disconnects is noticed'
 start_bus
 check 'wait_for is_there 20' 'one that is restarted is joined again'
-check "is_alive $daemon && call GetPolicies" 'by the same daemon, which answers'
+check "is_alive $daemon && call ListPolicies uu 0 0" 'by the same daemon, which answers'
 # Also while a kill is in progress: queries return an error.
 stop
 hold 16 '$SIG{TERM} = "IGNORE";'
@@ -435,10 +439,10 @@ wait_for is_there
 set_level env
 wait_for "grep -q '^sample: ' '$tmp/log'" 20 # so the next one is some time away
 if [ "$(get State)" = '"calm"' ]; then
-    looks=$(grep -c '^sample: ' "$tmp/log")
+    samples=$(grep -c '^sample: ' "$tmp/log")
     stop_bus
     check "wait_for \"grep -q '^bus: lost' '$tmp/log'\" 20 &&
-        [ \$(sed '/^bus: lost/,\$d' '$tmp/log' | grep -c '^sample: ') = $looks ]" 'in calm it is noticed without a sample'
+        [ \$(sed '/^bus: lost/,\$d' '$tmp/log' | grep -c '^sample: ') = $samples ]" 'in calm it is noticed without a sample'
     start_bus
     check 'wait_for is_there 20' 'and joined again'
     busctl --system set-property "${log_control[@]}" LogLevel s info
@@ -480,18 +484,18 @@ hold 64
 large=$held
 hold 40 '$x = "x" x ($ARGV[0] << 20); $SIG{USR1} = sub { $0 = "renamed"; $> = 65534 };
     $| = 1; print "ready\n"; sleep 1000 while 1;'
-row() { # NUMBER: of the ranking
-    call GetCandidates u 0
-    answer ".data[0][$1]"
+first() { # MEMBER: of the ranking
+    list ListCandidates
+    answer ".[0].$1"
 }
-check "wait_for '[ \"\$(row 0 | jq .[0])\" = $large ]'" 'in calm: the largest is the victim'
+check "wait_for '[ \"\$(first Pid)\" = $large ]'" 'in calm: the largest is the victim'
 echo 900 >"/proc/$held/oom_score_adj"
-check "wait_for '[ \"\$(row 0 | jq -c [.[0,10]])\" = [$held,900] ]'" 'another one, when it is adjusted'
+check "wait_for '[ \"\$(first Pid) \$(first OomScoreAdj)\" = \"$held 900\" ]'" 'another one, when it is adjusted'
 mkdir "$mount$subtree/moved"
 echo "$held" >"$mount$subtree/moved/cgroup.procs"
-check "wait_for '[ \"\$(row 0 | jq -r .[3])\" = $subtree/moved ]'" 'it is seen to have moved'
+check "wait_for '[ \"\$(first Cgroup | jq -r .)\" = $subtree/moved ]'" 'it is seen to have moved'
 kill -USR1 "$held"
-check "wait_for '[ \"\$(row 0 | jq .[0])\" = $large ]'" 'to another user: now a rule protects it'
+check "wait_for '[ \"\$(first Pid)\" = $large ]'" 'to another user: now a rule protects it'
 call Explain u "$held"
 check "answer '.data[0] | [.Excluded.data, .Reason.data]' | grep -q 'protected.*renamed.*user nobody'" 'and this is the process'
 end KILL "$held" "$large"
@@ -515,13 +519,13 @@ if unshare -m mount -t proc -o hidepid=2 proc /proc 2>/dev/null; then
     daemon=$!
     wait_for "grep -q ^Ready '$tmp/log'"
     wait_for is_there 20
-    for method in 'Explain u 0' "Explain u $held" 'GetCandidates u 0' 'GetHistory u 0' 'ListCandidates uu 0 0' 'ListHistory tu 0 0'; do
+    for method in 'Explain u 0' "Explain u $held" 'GetHistory u 0' 'ListCandidates uu 0 0' 'ListHistory tu 0 0'; do
         # shellcheck disable=SC2086
         check "! call_as_nobody $method && grep -q 'Access denied' '$tmp/out'" "hidepid: ${method%% *} shows processes to root only"
         # shellcheck disable=SC2086
         check "call $method" 'but it does root'
     done
-    for method in 'GetCgroups u 0' GetRules 'ListPolicies uu 0 0'; do
+    for method in 'ListCgroups uu 0 0' 'ListRules uu 0 0' 'ListPolicies uu 0 0'; do
         # shellcheck disable=SC2086
         check "call_as_nobody $method" "hidepid: ${method%% *} is for everyone"
     done

@@ -70,7 +70,7 @@ check '! grep -nE "\"RECKOND_[A-Z0-9_]+=" "$srcdir"/daemon/*/*.c' 'all journal f
 named=$(grep -oE '@[A-Z0-9_]+@' "$catalog" | tr -d @ | sort -u)
 check '[ -n "$named" ] && [ -z "$(comm -13 <(echo "$sent") <(echo "$named"))" ]' \
     'the catalog names only fields that are sent'
-for name in STUCK LOW_MEMORY LIMIT CONFIG_REFUSED DEGRADED CONFLICT; do
+for name in STUCK LOW_MEMORY PRIVILEGE LIMITATION CONFIG_REFUSED DEGRADED CONFLICT; do
     id=$(sed -n "s/ MESSAGE_ID_$name\$//p" "$tmp/ids")
     check '! awk -v id="$id" "/^-- / { here = \$2 == id } here" "$catalog" | grep @' \
         "$name has no victim to name"

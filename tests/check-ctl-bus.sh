@@ -120,7 +120,7 @@ absent='reckond (is not running \(|is not on the bus \(|runs \(pid )'
 
 echo '# no bus, and no daemon'
 run 'status without a bus' 1 out '^State +not known$' out '^Memory +[0-9]' \
-    err '^reckonctl: reckond cannot be asked: no system bus \(' -- status
+    err '^reckonctl: cannot query reckond: no system bus \(' -- status
 run 'and as JSON' 1 -- --json status
 finds 'says so' .running null .error '*no system bus*' .source '"reckonctl"' .state null \
     .memory.total_bytes '[1-9]*' '.policies[0].name' '"*"' .next.name '"*"'
@@ -165,13 +165,13 @@ run status 0 out '^State +calm: enough memory is available \(reckond 0\.1\.0\)$'
     out '^Next threshold +warn, 3\.6 GiB of memory and 2\.6 GiB of swap away: available <= 15% \(1\.1 GiB\)' \
     out '^Next victim +chromium \(pid 812, user alice\); would free 1\.4 GiB$' \
     out '^Kills +1 process since the start, 2 d 5 h ago$' \
-    out '^Last +2 h 12 min ago: chromium \(pid 4711\) by policy kill: gone after 43 ms; 1\.3 GiB of 1\.4 GiB reclaimed$' \
+    out '^Last +2 h 12 min ago: chromium \(pid 4711\) by policy kill: exited after 43 ms; 1\.3 GiB of 1\.4 GiB reclaimed$' \
     out '^Configuration +/etc/reckond/reckond\.conf$' -- status
 say 'and nothing on standard error' "$(cat "$tmp/err")"
 is_harmless 'and no colour in a pipe'
 run 'status, as JSON' 0 -- --json status
 finds 'has what reckonctl(1) promises' .running true .source '"daemon"' .version '"0.1.0"' .state '"calm"' \
-    .dry_run false .subtree '"/"' '.config_files[0]' '"/etc/*"' .conflicts '\[\]' .missing_privileges '\[\]' .processes 362 \
+    .dry_run false .subtree '"/"' '.config_files[0]' '"/etc/*"' .conflicts '\[\]' .missing_privileges '\[\]' .limitations '\[\]' .processes 362 \
     .kills 1 .started_usec '[1-9]???????????????' .read_usec '[1-9]???????????????' .memory.available_permyriad 6229 .memory.pressure_some_permyriad 120 \
     '.policies[4].name' '"thrash"' .next.name '"warn"' .next.memory_bytes '[1-9]*' .victim.pid 812 .last.id 4 \
     .last.reclaimed_2s_bytes '[1-9]*' '.last.ranked[1].comm' '"firefox"'
@@ -191,8 +191,8 @@ run 'explain by an older daemon' 0 \
     out '^Not postgres \(pid 701\), although it would free 1\.7 GiB: protected by the rule database\.$' \
     out '^Not firefox \(.*\), although it would free 1\.6 GiB: its score is 805 MiB \(oom_score_adj 0, weight 0\.5\)\.$' -- explain
 serve '.explain["0"] |= (.survivors |= ([range(6) as $i | .[0] + {pid: (7000 + $i)}]
-        + [.[1] + {command: "app", skipped_for: "kind", reason: "killing a similar one freed little"},
-           .[1] + {command: "light", skipped_for: "failed", reason: "the last try to kill it failed"}]))'
+        + [.[1] + {command: "app", skipped_for: "similar", reason: "killing a similar one freed little"},
+           .[1] + {command: "light", skipped_for: "failed", reason: "the last attempt to kill it failed"}]))'
 run 'explain where many are not killed' 0 out '^Not postgres \(pid 7002, ' \
     out '^Not app \(.*\), although it would free 1\.6 GiB: killing a similar one freed little\.$' \
     out '; no other could rank higher than the first, except those that are skipped\.$' -- explain
@@ -200,9 +200,9 @@ problem=''
 [ "$(grep -c '^Not .*although' "$tmp/out")" = 4 ] || problem=' other than three and the skipped one'
 say 'and no more' "$problem"
 serve '.explain["0"] |= (.excluded.skipped = 2 | .survivors[1] += {footprint_bytes: 1000, skipped_for: "failed",
-        reason: "the last try to kill it failed"} | .survivors[0] += {footprint_bytes: null, excluded: "unreadable", reason: "its memory may not be read"})'
+        reason: "the last attempt to kill it failed"} | .survivors[0] += {footprint_bytes: null, excluded: "unreadable", reason: "its memory may not be read"})'
 run 'explain where one is skipped' 0 out '^Not eligible: .*, 2 skipped' \
-    out '^Not firefox \(.*\), although it has a higher score: the last try to kill it failed\.$' \
+    out '^Not firefox \(.*\), although it has a higher score: the last attempt to kill it failed\.$' \
     out '^Not postgres \(.*\), although it was larger: its memory may not be read\.$' \
     out 'could rank higher than the first, except those that are skipped\.$' -- explain
 serve
@@ -211,7 +211,7 @@ run 'explain a pid that the daemon does not know' 1 err '^reckonctl: no such pro
 run 'explain with a file does not call the daemon' 0 out 'itself: as --config asks for' \
     -- --config "$tmp/mine.conf" explain
 run history 0 out '^ID +AGO  VICTIM +WOULD FREE  FREED 0\.1 s' \
-    out '^ 4  2 h 12 min  chromium \(pid 4711\) +1\.4 GiB +1\.2 GiB +1\.3 GiB +1\.3 GiB  gone after 43 ms; policy kill$' \
+    out '^ 4  2 h 12 min  chromium \(pid 4711\) +1\.4 GiB +1\.2 GiB +1\.3 GiB +1\.3 GiB  exited after 43 ms; policy kill$' \
     out '^ 3 .*  -  .*no victim; policy kill$' out '^ 2 .*could not be killed, ineffective; policy terminate$' \
     out '^ 1 .* - .*dry run; policy kill$' -- history
 problem=''
@@ -242,11 +242,11 @@ run 'the steps, with SIGKILL after SIGTERM' 0 \
 serve '.history[0].ranked[1].killed_with = true | .history[0].ranked[2] = (.history[0].ranked[1] + {comm: "next", killed_with: false})'
 run 'one that was killed with it was not next' 0 out '^  Next were +next \(pid 900, 790 MiB\)$' -- --full history 1
 serve '.history[0] += {skipped_pid: 77, skipped_comm: "app", skipped_cgroup: "/app.slice", skipped_footprint_bytes: 1073741824,
-        skipped_for: "kind"} | .history[1] = .history[0] + {id: 3, skipped_for: "failed", target: "cgroup"}
+        skipped_for: "similar"} | .history[1] = .history[0] + {id: 3, skipped_for: "failed", target: "cgroup"}
     | .history[1].ranked[1] |= del(.pid, .comm) | .history[2] |= (.approximate = true)'
 run 'one that was larger and skipped' 0 \
     out '2 of 140 candidates read precisely; not the larger app \(pid 77, 1\.0 GiB\), as killing a similar one had freed little; no other could' \
-    out '; not the larger cgroup /app.slice \(1\.0 GiB\), as the last try to kill it had failed; no other could' \
+    out '; not the larger cgroup /app.slice \(1\.0 GiB\), as the last attempt to kill it had failed; no other could' \
     out '2 of 140 candidates read precisely; others might have ranked higher than the first$' \
     out '^  Next were +cgroup /user.slice/.*app-firefox.scope \(790 MiB\)$' -- --full history
 problem=''
@@ -261,7 +261,7 @@ run rules 0 out '^thrash +kill +- +available <= 20% ' out '^protect +database +-
     out '^prefer +browsers +- +1\.5  Cgroup=' out '^Answered by reckond\.$' -- rules
 run 'rules, as JSON' 0 -- --json rules
 finds 'as the daemon has them' .source '"daemon"' '.policies[0].holds' false '.rules[1].builtin' false '.rules[2].weight' 0.5
-run reload 0 out 'has read its configuration again' -- reload
+run reload 0 out 'has reloaded its configuration' -- reload
 run 'reload, as JSON' 0 -- --json reload
 finds 'says so' .reloaded true
 for command in status explain history rules; do
@@ -285,12 +285,13 @@ run 'explain 0' 2 err "'0' is not a pid" -- explain 0
 echo '# daemons in other states'
 serve '.history = [] | .properties += {Kills: 0, State: "killing", DryRun: true, Subtree: "/user.slice",
     ConfigFiles: [], Conflicts: ["earlyoom.service", "systemd-oomd.service"], MissingPrivileges: ["may not signal"],
+    Limitations: ["no file"],
     SwapTotal: 0, SwapFree: 0, HasPressure: false} | .explain["0"].policies[2].holds = true
     | .explain["0"].policies[0].action = "none" | .explain["0"].policies[3] |= (.action = "none" | .holds = true) | .explain["0"].victim = null'
 run 'status' 0 out '^State +killing: waiting for memory to be freed' out '^ +dry run: no process is killed' \
     out '^Swap +none$' out '^Pressure +not known' out '^Now +policy kill: available <= 5% ' \
     out '^Next threshold +terminate, ' \
-    out '^Kills +0 processes since' out '^Missing +may not signal$' out '^Conflicts +earlyoom.service$' \
+    out '^Kills +0 processes since' out '^Missing +may not signal$' out '^Limitations +no file$' out '^Conflicts +earlyoom.service$' \
     out '^ +systemd-oomd.service$' out '^ +both may kill for one shortage' out '^Subtree +/user.slice$' out '^Configuration +none: the built-in' -- status
 problem=''
 ! grep -qE '^(Last|Next victim)' "$tmp/out" || problem=' one is named'
@@ -323,7 +324,7 @@ run 'as JSON' 0 -- --json status
 finds 'says where memory is' '.memory_held_by[0].bytes' 6442450944 '.memory_held_by[2].kind' '"slab"' '.memory_held_by[3].pid' 9 .min_victim 7969177
 serve '.properties += {Latency: [{kind: "delay", max_usec: 212000, late: 3, cause: "cpu"},
     {kind: "duration", max_usec: 70000, late: 1, cause: "paging"}]}'
-run 'status of a daemon that was late' 0 out '^Late +3 samples of memory came too late, 212 ms at most; of the last one: there was no CPU for it$' -- status
+run 'status of a daemon that was late' 0 out '^Late +3 samples of memory started too late, 212 ms at most; of the last one: there was no CPU for it$' -- status
 run 'as JSON' 0 -- --json status
 finds 'has both' '.latency[0].late' 3 '.latency[1].cause' '"paging"'
 serve '.properties += {Latency: [{kind: "delay", max_usec: 9000, late: 0, cause: ""}, {kind: "duration", max_usec: 9000, late: 0, cause: ""}]}'
@@ -356,7 +357,7 @@ problem=''
 say 'and the others are not' "$problem"
 run 'and the last one' 0 out '^Last +2.*-.*-.* ..:..:..: chromium \(pid 4711\) by' -- status
 serve '.history |= [.[0], .[0], .[0], .[0], .[0], .[0]] | .history[0].kind = "cancelled" | .history[1].outcome = "reclaimed"
-    | .history[2].outcome = "cancelled" | .history[3].outcome = "wait" | .history[4].outcome = "of a newer daemon"
+    | .history[2].outcome = "cancelled" | .history[3].outcome = "in-progress" | .history[4].outcome = "of a newer daemon"
     | .history |= [to_entries[] | .value.id = 9 - .key | .value.cgroup = "/a.slice/\(.key).service" | .value]
     | .history[5].target = "cgroup" | .history[5].cgroup = "/a.slice"'
 run 'other outcomes' 0 out ' not killed \(memory recovered\); policy kill$' out ' still exiting, memory already reclaimed after 43 ms; ' \
@@ -375,7 +376,7 @@ run 'and in JSON' 0 -- --json history
 finds 'all of them are' '.entries[3].pid' 803 '.entries[0].pid' 800
 # shellcheck disable=SC2016
 serve '("\u001b[2J\u009b1m\u202ex\nb\ttt" as $evil | .history[0] |= (.comm = $evil | .cgroup = $evil | .policy = $evil)
-    | .properties.MissingPrivileges = [$evil] | .properties.State = $evil | .properties.ConfigFiles = [$evil]
+    | .properties.MissingPrivileges = [$evil] | .properties.Limitations = [$evil] | .properties.State = $evil | .properties.ConfigFiles = [$evil]
     | .explain["0"] |= (.answer = $evil | .victim.command = $evil | .ranked[0].cgroup = $evil | .ranked[0].user = $evil
         | .protected[0].command = $evil | .protected[0].rule.name = $evil | .policy.name = $evil | .policy.conditions = $evil)
     | .rules[0][2] = $evil | .policies[0][0] = $evil)'
@@ -409,7 +410,7 @@ finds 'has all errors' .error '*old one stays*' '.messages[1]' '"/etc/b.conf:7: 
 serve '("stub\u001b (pid 812) was sent SIGTERM 3.1 s ago by policy now; ask again when it has exited." as $why
     | .errors = {Explain: ["org.reckond1.Error.Busy", $why], Reload: ["org.reckond1.Error.Busy", $why, 2]}
     | .properties.State = "killing" | .policies[1][3] = true
-    | .history |= [.[0] | .comm = "stub\u001b" | .pid = 812 | .policy = "now" | .signal = "SIGTERM" | .outcome = "wait"
+    | .history |= [.[0] | .comm = "stub\u001b" | .pid = 812 | .policy = "now" | .signal = "SIGTERM" | .outcome = "in-progress"
         | .time_usec = -3100000 | del(.exited_usec)] + .)'
 busy='reckond is busy: stub\? \(pid 812\) was sent SIGTERM 3\.1 s ago by policy now; ask again when it has exited\.'
 run 'status while a victim is on its way' 0 out '^State +killing: ' out '^Killing +stub\? \(pid 812\): SIGTERM 3\.[0-9] s ago, policy now$' \
@@ -429,7 +430,7 @@ say 'and nothing else' "$(cat "$tmp/out")"
 run 'explain a pid' 1 err "^reckonctl: $busy\$" -- explain 1044
 run 'as JSON' 1 -- --json explain
 finds 'says so' .error '"reckond is busy: *"'
-run 'reload while a victim is on its way waits for it' 0 out 'has read its configuration again' -- reload
+run 'reload while a victim is on its way waits for it' 0 out 'has reloaded its configuration' -- reload
 say 'silently where there is no terminal' "$(cat "$tmp/err")"
 serve '.errors = {Explain: ["org.reckond1.Error.Busy", "stub (pid 812) was sent SIGTERM"]}'
 run 'status where it is over meanwhile' 0 err '^reckonctl: reckond is busy: stub \(pid 812\)' out '^Last +2 h' -- status
@@ -513,7 +514,7 @@ if command -v script >/dev/null && script -qec true /dev/null </dev/null >/dev/n
     on_terminal 80 reload
     plain
     [ "$(cat "$tmp/out")" = "$(printf '%s\n' 'reckonctl: reckond is busy: stub (pid 812) was sent SIGTERM.' \
-        'reckonctl: asking again until then, for a minute' 'reckond has read its configuration again.')" ] && problem='' || problem=' not that'
+        'reckonctl: retrying for up to one minute' 'reckond has reloaded its configuration.')" ] && problem='' || problem=' not that'
     say 'a reload that waits says why' "$problem"
     serve '.history[0].comm = "ě字" | .explain["0"].victim.command = "ě字"'
     LC_ALL=C on_terminal 80 status
@@ -602,7 +603,7 @@ run 'status' 0 out '^State +[a-z]+: ' out 'dry run: no process' out "^Subtree +$
     out "^Next victim +sleep \\(pid $held, user root\\)" out '^Kills +0 processes' -- status
 say 'and nothing on standard error' "$(cat "$tmp/err")"
 run 'status, as JSON' 0 -- --json status
-finds 'knows all that a mock knows' '[.version, .state, .dry_run, .subtree, .config_files, .conflicts, .missing_privileges, .processes,
+finds 'knows all that a mock knows' '[.version, .state, .dry_run, .subtree, .config_files, .conflicts, .missing_privileges, .limitations, .processes,
     .kills, .started_usec, .read_usec, .memory.total_bytes, .memory.available_bytes, .memory.swap_total_bytes,
     .policies, .victim] | map(. == null) | any' false .victim.pid $held
 run 'explain the only one' 0 out "^sleep \\(pid $held, user root\\) would be killed first: " -- explain $held
@@ -621,7 +622,7 @@ jq -S '.rules, [.policies[] | del(.holds)]' "$tmp/out" >"$tmp/daemon-rules"
 run 'rules, as JSON, by itself' 0 -- --json --config "$tmp/mine.conf" rules
 jq -S '.rules, [.policies[] | del(.holds)]' "$tmp/out" >"$tmp/own-rules"
 say 'are the same' "$(diff "$tmp/daemon-rules" "$tmp/own-rules")"
-run 'reload' 0 out 'has read its configuration again' -- reload
+run 'reload' 0 out 'has reloaded its configuration' -- reload
 echo 'Bogus=1' >>"$tmp/mine.conf"
 run 'reload of an error' 2 err "^$tmp/mine\.conf:[0-9]+: .*Bogus" err 'the old one stays in use$' -- reload
 printf '[Daemon]\nMinVictim=0%%\n[Policy now]\nMemoryAvailable=100%%\nAction=kill\n' >"$tmp/now.conf"
@@ -636,20 +637,20 @@ held=''
 [ "$(json '.entries[0].kind')" != '"no-victim"' ] ||
     finds 'with no victim after it' '.entries[0].excluded' '"*[0-9] outside the subtree*'
 finds 'a kill is in the history' '.entries[-1].kind' '"killed"' '.entries[-1].pid' "$victim" '.entries[-1].comm' '"sleep"' \
-    '.entries[-1].outcome' '"gone"' '.entries[-1].policy' '"now"' '.entries[-1].signal' '"SIGKILL"' \
+    '.entries[-1].outcome' '"exited"' '.entries[-1].policy' '"now"' '.entries[-1].signal' '"SIGKILL"' \
     '.entries[-1].reclaimed_2s_bytes' '[0-9]*' '.entries[-1].ranked[0].pid' "$victim" '.entries[-1].cgroup' "\"$subtree\""
-run 'and in the table' 0 out " sleep \\(pid $victim\\) .* gone after [0-9.]+ [mu]s; policy now\$" -- history
-run 'and in full' 0 out "^  Victim +sleep \\(pid $victim\\), user root, cgroup $subtree\$" out '^  Killed by +SIGKILL: gone after ' \
+run 'and in the table' 0 out " sleep \\(pid $victim\\) .* exited after [0-9.]+ [mu]s; policy now\$" -- history
+run 'and in full' 0 out "^  Victim +sleep \\(pid $victim\\), user root, cgroup $subtree\$" out '^  Killed by +SIGKILL: exited after ' \
     out '^  Steps +chosen after ' out '^  Reclaimed +' -- --full history
 run 'and in the state' 0 out '^State +(stuck: memory is low but no process is worth killing|watch: memory is low but no process is eligible) ' \
-    out '^ +not eligible: .*[0-9] outside the subtree' out '^Kills +1 process since' out "^Last +[0-9].* ago: sleep \\(pid $victim\\) by policy now: gone after" -- status
+    out '^ +not eligible: .*[0-9] outside the subtree' out '^Kills +1 process since' out "^Last +[0-9].* ago: sleep \\(pid $victim\\) by policy now: exited after" -- status
 
 echo '# what it has left'
 # The victim's entry, which is complete; others may still come until it is stopped.
 of_victim() { jq -S --argjson pid "$victim" '[.entries[] | select(.pid == $pid and .kind == "killed")]' "$1"; }
 "$reckonctl" --json history >"$tmp/asked"
 stop_daemon
-run 'history, when it has exited' 0 out " sleep \\(pid $victim\\) .* gone after [0-9.]+ [mu]s; policy now\$" \
+run 'history, when it has exited' 0 out " sleep \\(pid $victim\\) .* exited after [0-9.]+ [mu]s; policy now\$" \
     out "^Read from $tmp/state/history\\.json: $absent" -- history
 run 'as JSON' 0 -- --json history 1
 finds 'says where from' .source '"reckonctl"' .file "\"$tmp/state/history.json\"" '.entries | length' 1

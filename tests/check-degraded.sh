@@ -54,10 +54,11 @@ check "notified '^STATUS=Degraded: .*(reckonctl check $tmp/conf)'" 'the service 
 status=$?
 check "[ $status = 0 ] && grep -q '^Degraded  *the configuration has errors' '$tmp/out' && grep -q '^ *$tmp/conf:$line: ' '$tmp/out' && grep -q '^Memory ' '$tmp/out'" \
     'reckonctl status shows it, and the status'
-call GetRules
-check "answer '.data[0]' | grep -q '\"protect\",\"kept\",\"Comm=^kept\$\"' && answer '.data[0]' | grep -q '\"protect\",\"ghost\",\"User=ghost (no such user)\"'" \
+list ListRules
+rule() { answer ".[] | select(.Name == \"$1\") | [.Kind, .Conditions]"; }
+check "[ '[\"protect\",\"Comm=^kept\$\"]' = \"\$(rule kept)\" ] && [ '[\"protect\",\"User=ghost (no such user)\"]' = \"\$(rule ghost)\" ]" \
     'the rules are those that are in use'
-check "! answer '.data[0]' | grep -q '\"prefer\"'" 'and no others'
+check "! answer '.[].Kind' | grep -q prefer" 'and no others'
 call Reload
 check "grep -q 'Call failed' '$tmp/out' && [ \"\$(get Degraded)\" = true ]" 'a reload stays strict'
 "$build/reckond" --check-config --config "$tmp/conf" >"$tmp/out" 2>&1
@@ -137,8 +138,8 @@ if has_namespace; then
     check "[ \"\$(get Degraded)\" = false ]" 'a user that does not exist does not degrade it'
     echo 'ghost:x:54321:54321::/:/bin/false' >>"$tmp/passwd"
     call Reload
-    call GetRules
-    check "answer '.data[0]' | grep -q '\"protect\",\"ghost\",\"User=ghost\"'" 'it is found when the configuration is loaded again'
+    list ListRules
+    check "[ '[\"protect\",\"User=ghost\"]' = \"\$(rule ghost)\" ]" 'it is found when the configuration is loaded again'
     stop
 else
     skip 'a user that comes into being: no mount namespaces here'

@@ -124,7 +124,7 @@ for v in $versions; do
 done
 printf 'not a ledger\n' >"$tmp/thawed"
 start 0% kill
-check "[ \$(grep -c \"'*$tmp/thawed is damaged\" '$tmp/log') = 1 ] && ! grep -q 'missing privilege: groups that' '$tmp/log'" \
+check "[ \$(grep -c \"'*$tmp/thawed is damaged\" '$tmp/log') = 1 ] && ! grep -qE '(missing privilege|limitation): groups that' '$tmp/log'" \
 	'a damaged file is one line'
 stop TERM
 exit $failed

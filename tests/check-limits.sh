@@ -49,7 +49,7 @@ stop() {
 	daemon=''
 }
 is_alive() { [ -e "/proc/$1" ] && ! grep -q '^State:.Z' "/proc/$1/status"; }
-says() { grep -qE "^missing privilege: $1" "$tmp/log"; }
+says() { grep -qE "^(missing privilege|limitation): $1" "$tmp/log"; }
 
 # What each case may log; the others must not be logged.  (Of CAP_SYS_RESOURCE, locked memory and its
 # own oom_score_adj: the caller may lack these as well.)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* conf-fixture: see conf-fixture.h. */
+/* conf-fixture: writes configuration files, loads them and finds what was loaded. */
 #include "tests/conf-fixture.h"
 
 #include <fcntl.h>

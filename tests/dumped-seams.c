@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* dumped-seams: see the header. */
+/*
+ * dumped-seams: wraps the kernel, the clock and the log, so that the daemon runs on a dumped
+ * machine.
+ */
 #include "tests/dumped-seams.h"
 
 #include <fcntl.h>

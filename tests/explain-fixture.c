@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* explain-fixture: see explain-fixture.h. */
+/* explain-fixture: writes a /proc and its cgroups, and makes a preview of them. */
 #include "tests/explain-fixture.h"
 
 #include <fcntl.h>
@@ -172,7 +172,7 @@ void assert_ineligible(const json_t *json, const struct ineligible *expected, si
 	json_array_foreach((json_t *)rows, i, process)
 	{
 		const char *excluded = json_string_value(json_object_get(process, "excluded"));
-		const char *avoided = json_string_value(json_object_get(process, "skipped_for"));
+		const char *skipped = json_string_value(json_object_get(process, "skipped_for"));
 
 		assert_string_equal(json_string_value(json_object_get(process, "command")),
 				    expected[i].name);
@@ -180,7 +180,7 @@ void assert_ineligible(const json_t *json, const struct ineligible *expected, si
 				    expected[i].reason);
 		assert_string_equal(excluded ? excluded : "",
 				    expected[i].excluded ? expected[i].excluded : "");
-		assert_string_equal(avoided ? avoided : "",
+		assert_string_equal(skipped ? skipped : "",
 				    expected[i].skipped_for ? expected[i].skipped_for : "");
 	}
 }

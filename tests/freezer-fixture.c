@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* freezer-fixture: see freezer-fixture.h. */
+/* freezer-fixture: writes trees of plain files in the form of both hierarchies. */
 #include "tests/freezer-fixture.h"
 
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* kill-plan-fixture: see kill-plan-fixture.h. */
+/* kill-plan-fixture: makes a census, and wraps what may be killed and what can be opened. */
 #include "tests/kill-plan-fixture.h"
 
 #include <errno.h>

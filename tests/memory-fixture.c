@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* memory-fixture: see memory-fixture.h. */
+/* memory-fixture: mounts a fixture on /proc in a child, and samples it there. */
 #include "tests/memory-fixture.h"
 
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* monitor-fixture: see monitor-fixture.h. */
+/* monitor-fixture: makes a monitor, and wraps tick() and what reads the kernel. */
 #include "tests/monitor-fixture.h"
 
 #include <fcntl.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* precise-fixture: see precise-fixture.h. */
+/*
+ * precise-fixture: makes a /proc of files in which a read can hang, and counts what is left
+ * behind.
+ */
 #include "tests/precise-fixture.h"
 
 #include <fcntl.h>

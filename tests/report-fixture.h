@@ -87,10 +87,10 @@ void __wrap_log_entry_end(struct log_entry *entry)
 {
 }
 
-bool __wrap_recorder_returned(const struct recorder *recorder, uint64_t *ret_bytes,
-			      usec_t *ret_within);
-bool __wrap_recorder_returned(const struct recorder *recorder, uint64_t *ret_bytes,
-			      usec_t *ret_within)
+bool __wrap_recorder_reclaimed(const struct recorder *recorder, uint64_t *ret_bytes,
+			       usec_t *ret_within);
+bool __wrap_recorder_reclaimed(const struct recorder *recorder, uint64_t *ret_bytes,
+			       usec_t *ret_within)
 {
 	*ret_bytes = test.returned;
 	*ret_within = test.returned_in;
@@ -126,7 +126,7 @@ static inline int setup(void **state)
 		.before = { .total = 8 * GIB, .available = GIB },
 		.decided_at = NOW,
 		.finished_at = NOW + 30 * MSEC,
-		.outcome = KILL_PROGRESS_GONE,
+		.outcome = KILL_PROGRESS_EXITED,
 	};
 	kill_victim_init(&m->in_flight->victim);
 	log_set_target(LOG_TARGET_CONSOLE);
@@ -137,9 +137,8 @@ static inline int setup(void **state)
 static inline int teardown(void **state)
 {
 	fail_malloc = false;
-	for (size_t i = 0; i < test.m->probed->n_missing_privileges; i++)
-		free(test.m->probed->missing_privileges[i]);
-	free(test.m->probed->missing_privileges);
+	probe_lines_done(&test.m->probed->missing_privileges);
+	probe_lines_done(&test.m->probed->limitations);
 	free(test.m);
 	log_set_target(LOG_TARGET_AUTO);
 	return 0;

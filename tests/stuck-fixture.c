@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* stuck-fixture: see its header for what it stands in for. */
+/*
+ * stuck-fixture: wraps the survey's thread and the eligibility, and makes a manager with a census.
+ */
 #include "tests/stuck-fixture.h"
 
 #include <errno.h>

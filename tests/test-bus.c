@@ -297,7 +297,7 @@ static void test_questions_that_are_not_answered(void **state)
 /* What would read processes is refused with the process that is being killed, and what to do. */
 static void test_while_a_victim_exits(void **state)
 {
-	static const struct call candidates = MANAGER("GetCandidates", "u", .numbers = { 1 });
+	static const struct call candidates = MANAGER("ListCandidates", "uu", .numbers = { 0, 1 });
 	static const struct call properties = PROPERTIES("GetAll", "s", .text = { BUS_INTERFACE });
 	struct manager *m = test.m;
 	struct decision *d = &m->in_flight->decision;

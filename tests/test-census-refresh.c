@@ -338,7 +338,7 @@ static void test_catch_up_instead_of_a_sweep(void **state)
 	assert_true(world->census.swept_at != 0);
 }
 
-static void test_catch_up_is_forgotten_by_rest(void **state)
+static void test_catch_up_is_forgotten_in_calm(void **state)
 {
 	struct world *world = *state;
 	struct row row = browser;
@@ -477,7 +477,7 @@ int main(void)
 		on_world(test_catch_up_does_not_continue_a_round),
 		on_world(test_catch_up_gets_on_when_it_is_late),
 		on_world(test_catch_up_instead_of_a_sweep),
-		on_world(test_catch_up_is_forgotten_by_rest),
+		on_world(test_catch_up_is_forgotten_in_calm),
 		on_world(test_is_stale_by_what_was_allocated),
 		on_world(test_tree_stays_exact),
 		cmocka_unit_test(test_sweep_finds_us_on_this_machine),

@@ -100,7 +100,7 @@ static void test_cgroups_show_which_are_not_killed(void **state)
 		{ "wallpaper",
 		  "the policy kills whole cgroups, and its own is not eligible as a whole",
 		  "cgroup", NULL },
-		{ "helper", "killing a similar one freed little", NULL, "kind" },
+		{ "helper", "killing a similar one freed little", NULL, "similar" },
 	};
 	struct world *world = *state;
 	struct backoff_subject subject = {

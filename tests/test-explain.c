@@ -212,9 +212,9 @@ static void test_ineligible_has_reasons(void **state)
 		{ "database", "outside the subtree /user.slice", "outside_subtree", NULL },
 		{ "hidden", "its oom_score_adj is -1000", "oom_score_adj_min", NULL },
 		{ "stuck", "could not be killed a moment ago", "skipped", NULL },
-		{ "app", "killing a similar one freed little", NULL, "kind" },
+		{ "app", "killing a similar one freed little", NULL, "similar" },
 		{ "light", "its score is 200 MiB (oom_score_adj -900, weight 1)", NULL, NULL },
-		{ "browser", "the last try to kill it failed", NULL, "failed" },
+		{ "browser", "the last attempt to kill it failed", NULL, "failed" },
 		{ "gnome-shell", "protected by the rule desktop", "protected", NULL },
 	};
 	struct world *world = *state;
@@ -247,7 +247,7 @@ static void test_ineligible_has_reasons(void **state)
 	json_decref(json);
 	assert_int_equal(explain_process(o, 300, &e), 0);
 	assert_string_equal(e.text, "its score is higher than that of editor (pid 400, user "
-				    "alice), but the last try to kill it failed");
+				    "alice), but the last attempt to kill it failed");
 	assert_int_equal(explain_process(o, 330, &e), 0);
 	assert_string_equal(explain_left_out(&e), "skipped");
 }
@@ -280,7 +280,7 @@ static void test_ineligible_is_bounded(void **state)
 	assert_int_equal(explain_survivors(o, rows), EXPLAIN_SURVIVORS_MAX);
 	assert_int_equal(proc_reclaimable(&rows[6].process->memory), 2014 * MIB);
 	assert_int_equal(rows[7].process->pid, 300);
-	assert_string_equal(explain_avoided(o, &rows[7]), "kind");
+	assert_string_equal(explain_skipped(o, &rows[7]), "similar");
 }
 
 static void test_none_is_named_without_a_victim(void **state)

@@ -139,7 +139,7 @@ static void test_what_begins_with_the_first_signal(void **state)
 	struct selection *s = test.m->selection;
 
 	f->decision.n_processes = 3;
-	f->decision.avoided_kinds = 2;
+	f->decision.skipped_kinds = 2;
 	f->victim.step_at[KILL_STEP_SIGNAL] = NOW + 5;
 	s->n_vanished = 3;
 	s->backoff.n_unconfirmed = 3;

@@ -132,7 +132,7 @@ static void test_what_stalls_come_to(void **state)
 		/* the verdict before: it is asked for anew */
 		{ STALLS_COUNT, true, true, "pressure", REPORT_NOTHING },
 		{ STALLS_UNKNOWN, false, false, "level", REPORT_NOTHING },
-		{ STALLS_EXPLAINED, false, false, "level", REPORT_EXPLAINED },
+		{ STALLS_EXPLAINED, false, false, "level", REPORT_CGROUP_LIMIT },
 		{ STALLS_EXPLAINED, true, true, "level", REPORT_NOTHING },
 	};
 

@@ -22,13 +22,13 @@
 #define IN_GRACE (GRACE - 1)
 #define BEFORE	 (3 * GIB) /* available */
 #define SAME	 BEFORE
-#define BACK	 (BEFORE + GIB - GIB / 8)
-#define ALMOST	 (BACK - 1)
+#define RISEN	 (BEFORE + GIB - GIB / 8)
+#define ALMOST	 (RISEN - 1)
 #define SMALL	 (16 * MIB - 1)
 #define UNKNOWN	 UINT64_MAX
 
 #define WAIT	   KILL_PROGRESS_WAIT
-#define GONE	   KILL_PROGRESS_GONE
+#define EXITED	   KILL_PROGRESS_EXITED
 #define RECLAIMED  KILL_PROGRESS_RECLAIMED
 #define ESCALATE   KILL_PROGRESS_ESCALATE
 #define CANCELLED  KILL_PROGRESS_CANCELLED
@@ -45,15 +45,15 @@ static const struct {
 	uint64_t expected_bytes, available_now, footprint_now;
 	enum kill_progress progress;
 } judge_cases[] = {
-	{ "nothing sent",                    0,       0, LATE,     1, 1, GIB,        BACK,   0,           WAIT },
+	{ "nothing sent",                    0,       0, LATE,     1, 1, GIB,        RISEN,  0,           WAIT },
 
-	{ "gone",                            SIGKILL, 1, LATE,     1, 1, GIB,        SAME,   UNKNOWN,     GONE },
-	{ "gone, and memory reclaimed",      SIGKILL, 1, EARLY,    0, 0, GIB,        BACK,   0,           GONE },
-	{ "reclaimed at once",               SIGKILL, 0, 0,        1, 0, GIB,        BACK,   UNKNOWN,     RECLAIMED },
-	{ "reclaimed after the timeout",     SIGKILL, 0, LATE,     1, 0, GIB,        BACK,   UNKNOWN,     RECLAIMED },
-	{ "reclaimed, and it reads empty",   SIGKILL, 0, 0,        1, 0, GIB,        BACK,   GIB / 8,     RECLAIMED },
-	{ "reclaimed, but another's",        SIGKILL, 0, 0,        1, 0, GIB,        BACK,   GIB,         WAIT },
-	{ "another's, after the timeout",    SIGKILL, 0, LATE,     1, 0, GIB,        BACK,   GIB,         UNKILLABLE },
+	{ "gone",                            SIGKILL, 1, LATE,     1, 1, GIB,        SAME,   UNKNOWN,     EXITED },
+	{ "gone, and memory reclaimed",      SIGKILL, 1, EARLY,    0, 0, GIB,        RISEN,  0,           EXITED },
+	{ "reclaimed at once",               SIGKILL, 0, 0,        1, 0, GIB,        RISEN,  UNKNOWN,     RECLAIMED },
+	{ "reclaimed after the timeout",     SIGKILL, 0, LATE,     1, 0, GIB,        RISEN,  UNKNOWN,     RECLAIMED },
+	{ "reclaimed, and it reads empty",   SIGKILL, 0, 0,        1, 0, GIB,        RISEN,  GIB / 8,     RECLAIMED },
+	{ "reclaimed, but another's",        SIGKILL, 0, 0,        1, 0, GIB,        RISEN,  GIB,         WAIT },
+	{ "another's, after the timeout",    SIGKILL, 0, LATE,     1, 0, GIB,        RISEN,  GIB,         UNKILLABLE },
 	{ "almost reclaimed",                SIGKILL, 0, EARLY,    1, 0, GIB,        ALMOST, UNKNOWN,     WAIT },
 	{ "within the timeout",              SIGKILL, 0, EARLY,    1, 1, GIB,        SAME,   UNKNOWN,     WAIT },
 	{ "reads 0, still freeing",          SIGKILL, 0, EARLY,    1, 1, GIB,        SAME,   0,           WAIT },
@@ -64,27 +64,27 @@ static const struct {
 	{ "drained, and taken by others",    SIGKILL, 0, LATE,     1, 0, GIB,        SAME,   0,           RECLAIMED },
 	{ "an eighth left",                  SIGKILL, 0, LATE,     1, 0, GIB,        SAME,   GIB / 8,     RECLAIMED },
 	{ "more than an eighth left",        SIGKILL, 0, LATE,     1, 0, GIB,        SAME,   GIB / 8 + 1, UNKILLABLE },
-	{ "small: available shows nothing",  SIGKILL, 0, EARLY,    1, 0, SMALL,      BACK,   UNKNOWN,     WAIT },
-	{ "just not small",                  SIGKILL, 0, EARLY,    1, 0, SMALL + 1,  BACK,   UNKNOWN,     RECLAIMED },
-	{ "small, stuck",                    SIGKILL, 0, LATE,     1, 0, SMALL,      BACK,   SMALL,       UNKILLABLE },
+	{ "small: available shows nothing",  SIGKILL, 0, EARLY,    1, 0, SMALL,      RISEN,  UNKNOWN,     WAIT },
+	{ "just not small",                  SIGKILL, 0, EARLY,    1, 0, SMALL + 1,  RISEN,  UNKNOWN,     RECLAIMED },
+	{ "small, stuck",                    SIGKILL, 0, LATE,     1, 0, SMALL,      RISEN,  SMALL,       UNKILLABLE },
 	{ "small, drained",                  SIGKILL, 0, LATE,     1, 0, SMALL,      SAME,   0,           RECLAIMED },
-	{ "expected beyond all bounds",      SIGKILL, 0, EARLY,    1, 0, UINT64_MAX, BACK,   UNKNOWN,     WAIT },
+	{ "expected beyond all bounds",      SIGKILL, 0, EARLY,    1, 0, UINT64_MAX, RISEN,  UNKNOWN,     WAIT },
 
-	{ "SIGTERM, gone",                   SIGTERM, 1, 0,        1, 1, GIB,        SAME,   UNKNOWN,     GONE },
+	{ "SIGTERM, gone",                   SIGTERM, 1, 0,        1, 1, GIB,        SAME,   UNKNOWN,     EXITED },
 	{ "SIGTERM, next level",             SIGTERM, 0, 0,        1, 1, GIB,        SAME,   UNKNOWN,     ESCALATE },
-	{ "SIGTERM, reclaimed, next level",  SIGTERM, 0, 0,        0, 1, GIB,        BACK,   UNKNOWN,     ESCALATE },
+	{ "SIGTERM, reclaimed, next level",  SIGTERM, 0, 0,        0, 1, GIB,        RISEN,  UNKNOWN,     ESCALATE },
 	{ "SIGTERM, in its grace",           SIGTERM, 0, IN_GRACE, 1, 0, GIB,        SAME,   UNKNOWN,     WAIT },
 	{ "SIGTERM, emergency over",         SIGTERM, 0, IN_GRACE, 0, 0, GIB,        SAME,   UNKNOWN,     WAIT },
-	{ "SIGTERM, over, reclaimed",        SIGTERM, 0, 0,        0, 0, GIB,        BACK,   UNKNOWN,     RECLAIMED },
+	{ "SIGTERM, over, reclaimed",        SIGTERM, 0, 0,        0, 0, GIB,        RISEN,  UNKNOWN,     RECLAIMED },
 	{ "SIGTERM, emergency over, almost", SIGTERM, 0, 0,        0, 0, GIB,        ALMOST, UNKNOWN,     WAIT },
-	{ "SIGTERM, reclaimed, holds",       SIGTERM, 0, IN_GRACE, 1, 0, GIB,        BACK,   0,           WAIT },
-	{ "SIGTERM, small, emergency over",  SIGTERM, 0, 0,        0, 0, SMALL,      BACK,   UNKNOWN,     WAIT },
+	{ "SIGTERM, reclaimed, holds",       SIGTERM, 0, IN_GRACE, 1, 0, GIB,        RISEN,  0,           WAIT },
+	{ "SIGTERM, small, emergency over",  SIGTERM, 0, 0,        0, 0, SMALL,      RISEN,  UNKNOWN,     WAIT },
 	{ "grace over, emergency holds",     SIGTERM, 0, GRACE,    1, 0, GIB,        SAME,   UNKNOWN,     ESCALATE },
-	{ "grace over, reclaimed, holds",    SIGTERM, 0, GRACE,    1, 0, GIB,        BACK,   0,           ESCALATE },
+	{ "grace over, reclaimed, holds",    SIGTERM, 0, GRACE,    1, 0, GIB,        RISEN,  0,           ESCALATE },
 	{ "grace over, emergency over",      SIGTERM, 0, GRACE,    0, 0, GIB,        SAME,   UNKNOWN,     CANCELLED },
-	{ "grace over, another's, over",     SIGTERM, 0, GRACE,    0, 0, GIB,        BACK,   GIB,         CANCELLED },
-	{ "grace over, reclaimed, over",     SIGTERM, 0, GRACE,    0, 0, GIB,        BACK,   UNKNOWN,     RECLAIMED },
-	{ "grace over, small, over",         SIGTERM, 0, GRACE,    0, 0, SMALL,      BACK,   UNKNOWN,     CANCELLED },
+	{ "grace over, another's, over",     SIGTERM, 0, GRACE,    0, 0, GIB,        RISEN,  GIB,         CANCELLED },
+	{ "grace over, reclaimed, over",     SIGTERM, 0, GRACE,    0, 0, GIB,        RISEN,  UNKNOWN,     RECLAIMED },
+	{ "grace over, small, over",         SIGTERM, 0, GRACE,    0, 0, SMALL,      RISEN,  UNKNOWN,     CANCELLED },
 };
 /* clang-format on */
 
@@ -153,7 +153,7 @@ static void test_late_memory_is_waited_for(void **state)
 			.is_read = rows[i].is_read,
 		};
 
-		assert_int_equal(kill_memory_may_come(&late), rows[i].waits);
+		assert_int_equal(kill_may_free_more(&late), rows[i].waits);
 	}
 }
 

@@ -236,7 +236,7 @@ static void test_starved(void **state)
 			if (kill_is_starved(&watch, begin + cases[i].samples[k].ms * USEC_PER_MSEC,
 					    cases[i].samples[k].mib * MIB,
 					    640 * MIB) != cases[i].starved[k])
-				fail_msg("%s: look %zu", cases[i].what, k);
+				fail_msg("%s: sample %zu", cases[i].what, k);
 	}
 }
 

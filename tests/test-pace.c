@@ -248,7 +248,7 @@ static void test_what_falls(void **state)
 	}
 }
 
-static void test_light_looks(void **state)
+static void test_light_samples(void **state)
 {
 	static const struct {
 		const char *name;
@@ -320,7 +320,7 @@ int main(void)
 		cmocka_unit_test(test_a_leak_is_seen_in_time),
 		cmocka_unit_test(test_rate),
 		cmocka_unit_test(test_what_falls),
-		cmocka_unit_test(test_light_looks),
+		cmocka_unit_test(test_light_samples),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,7 +62,7 @@ static void test_note_fills_the_record(void **state)
 	assert_int_equal(e->pressure_some_permyriad, 5000);
 	assert_int_equal(e->pressure_full_permyriad, 1000);
 	assert_string_equal(e->signal, "SIGKILL");
-	assert_string_equal(e->outcome, "wait");
+	assert_string_equal(e->outcome, "in-progress");
 	assert_false(e->escalated);
 	/* From the decision; what failed or was not needed has no time. */
 	assert_int_equal(e->choose_usec, 40);
@@ -127,14 +127,14 @@ static void test_note_fills_in_what_is_killed_with_it(void **state)
 }
 
 /* No process is named where none was skipped. */
-static void test_note_fills_in_what_was_avoided(void **state)
+static void test_note_fills_in_what_was_skipped(void **state)
 {
 	struct census_process app = {
 		.node.kind = CENSUS_PROCESS,
 		.pid = 900,
 		.above = &test.cgroup->branch,
 	};
-	const struct victim_candidate avoided = {
+	const struct victim_candidate skipped = {
 		.node = &app.node,
 		.process = &app,
 		.estimate = 400 * MIB,
@@ -145,7 +145,7 @@ static void test_note_fills_in_what_was_avoided(void **state)
 		const char *text;
 	} rows[] = {
 		{ BACKOFF_NONE, "" },
-		{ BACKOFF_SIMILAR, "kind" },
+		{ BACKOFF_SIMILAR, "similar" },
 		{ BACKOFF_CONSECUTIVE, "failed" },
 	};
 
@@ -154,8 +154,8 @@ static void test_note_fills_in_what_was_avoided(void **state)
 		const struct history_entry *e;
 		bool is_known = rows[i].verdict != BACKOFF_NONE;
 
-		test.m->selection->choice.avoided =
-			is_known ? avoided : (struct victim_candidate){ 0 };
+		test.m->selection->choice.skipped =
+			is_known ? skipped : (struct victim_candidate){ 0 };
 		test.m->selection->choice.skipped_for = rows[i].verdict;
 		kill_one((pid_t)(812 + i), SIGKILL);
 		e = newest();
@@ -192,7 +192,7 @@ static void test_an_event_is_the_record_in_hand(void **state)
 	assert_int_equal(event.entry.available_after_bytes, BEFORE + MIB);
 	assert_int_equal(event.entry.reclaimed_bytes, MIB);
 	assert_string_equal(event.entry.signal, "none");
-	assert_string_equal(event.entry.outcome, "wait");
+	assert_string_equal(event.entry.outcome, "in-progress");
 	assert_string_equal(event.victim_cgroup, "/a/b");
 	assert_string_equal(event.target_cgroup, "/a");
 	assert_int_equal(event.processes, 3);
@@ -233,13 +233,13 @@ static void test_what_was_refused_is_noted_with_the_error(void **state)
 	/* One that was refused while another is still recorded is not that one. */
 	test.m->in_flight->decision.error = 0;
 	kill_one(812, SIGKILL);
-	end(KILL_PROGRESS_GONE, MSEC);
+	end(KILL_PROGRESS_EXITED, MSEC);
 	choose(901, SIGNALLED + MSEC);
 	test.m->in_flight->decision.error = -EPERM;
 	end(KILL_PROGRESS_UNKILLABLE, 2 * MSEC);
 	assert_int_equal(newest()->pid, 901);
 	assert_string_equal(newest()->outcome, "unkillable");
-	assert_string_equal(history_get(test.history, 1)->outcome, "gone");
+	assert_string_equal(history_get(test.history, 1)->outcome, "exited");
 }
 
 static void test_what_failed_is_kept_once_in_an_emergency(void **state)
@@ -310,7 +310,7 @@ static void test_the_exit_of_the_daemon_closes_what_is_open(void **state)
 	kill_one(812, SIGKILL);
 	test.m->sampler->domain.reading.available = BEFORE + MIB;
 	recorder_close(test.m->tick->recorder);
-	assert_string_equal(newest()->outcome, "wait");
+	assert_string_equal(newest()->outcome, "in-progress");
 	assert_int_equal(newest()->reclaimed_bytes, MIB);
 	assert_int_equal(newest()->reclaimed_100ms_bytes, UNKNOWN);
 }
@@ -326,7 +326,7 @@ static void test_nothing_is_allocated(void **state)
 	kill_one(812, SIGTERM);
 	sample(100 * MSEC, MIB);
 	signal_it(SIGKILL, SIGNALLED + MSEC);
-	end(KILL_PROGRESS_GONE, 200 * MSEC);
+	end(KILL_PROGRESS_EXITED, 200 * MSEC);
 	fail_malloc = false;
 	assert_int_equal(n_mallocs, 0);
 	assert_int_equal(history_count(test.history), 1);
@@ -337,7 +337,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		with_manager(test_note_fills_the_record),
 		with_manager(test_note_fills_in_what_is_killed_with_it),
-		with_manager(test_note_fills_in_what_was_avoided),
+		with_manager(test_note_fills_in_what_was_skipped),
 		with_manager(test_an_event_is_the_record_in_hand),
 		with_manager(test_pressure_is_not_known_without_psi),
 		with_manager(test_what_was_refused_is_noted_with_the_error),

@@ -22,9 +22,9 @@ CHANGE(hardly_reclaimed)
 	test.returned = 63 * MIB; /* of 512: less than an eighth */
 	test.returned_in = 12100;
 }
-CHANGE(called_off)
+CHANGE(cancelled_by_reload)
 {
-	d->called_off = true;
+	d->cancelled_by_reload = true;
 	d->outcome = KILL_PROGRESS_CANCELLED;
 }
 CHANGE(recovered)
@@ -76,7 +76,8 @@ static void test_an_outcome(void **state)
 		  "frozen" },
 		{ reclaimed, ": 500 MiB reclaimed in 13 ms; now", "little" },
 		{ hardly_reclaimed, "so far little more is available", "reclaimed" },
-		{ called_off, "is not killed: the configuration has changed; now", "recovered" },
+		{ cancelled_by_reload, "is not killed: the configuration has changed; now",
+		  "recovered" },
 		{ recovered, "did not exit on SIGTERM and is not killed: memory has recovered",
 		  "Killed" },
 		{ unkillable, "cannot be killed, 30 ms after the decision; now", "Killed" },
@@ -132,10 +133,10 @@ static void test_a_victim_that_is_none(void **state)
 		  NULL },
 	};
 	static const struct change confirms[] = {
-		{ NULL, "Pid 812 was not what it was chosen as, or where, in ", "opened" },
+		{ NULL, "Pid 812 had changed or was moved after each of ", "opened" },
 	};
 	static const struct change changes[] = {
-		{ NULL, "Pid 812 is not any more what it was chosen as, or where: looking again.\n",
+		{ NULL, "Pid 812 has changed or was moved since it was chosen: choosing again.\n",
 		  NULL },
 	};
 	static const struct change recoveries[] = {
@@ -241,7 +242,7 @@ static void test_pressure_of_a_limited_cgroup_is_logged_with_its_name(void **sta
 	strcpy(v->limited, "/tenant");
 	v->limited_share.full = 8540;
 	v->unexplained.full = 120;
-	say(REPORT_EXPLAINED);
+	say(REPORT_CGROUP_LIMIT);
 	check_said("not killing for policy now: cgroup /tenant is at its own limit and stalled "
 		   "85.4% of the time, all others at most 1.2%.\n");
 	assert_true(test.m->sampler->stalls.reported);

@@ -29,7 +29,7 @@ static void test_warnings_are_logged_once(void **state)
 	report(m->reporter, REPORT_NOTHING, &test.judgement, REGIME_CALM, NOW);
 	check_said(
 		"Watching: 25.0% of 8.0 GiB available, no swap, stalled 0.0% of the last second.\n");
-	check_said("Memory is getting short: 25.0% of 8.0 GiB available, no swap (policy now).\n");
+	check_said("Memory is low: 25.0% of 8.0 GiB available, no swap (policy now).\n");
 	say(REPORT_NOTHING);
 	assert_string_equal(test.said, "");
 
@@ -44,7 +44,7 @@ static void test_warnings_are_logged_once(void **state)
 	test.said[0] = '\0';
 	report(m->reporter, REPORT_SIGNALLED, &test.judgement, REGIME_WATCH, NOW);
 	check_said("Killing leak");
-	check_not_said("Memory is getting short");
+	check_not_said("Memory is low: ");
 }
 
 static void test_debugging_logs_each_sample(void **state)
@@ -116,11 +116,11 @@ static void test_an_entry_has_its_fields(void **state)
 	assert_true(entry_has("RECKOND_SIGNAL=SIGKILL"));
 	assert_true(entry_has("RECKOND_DRY_RUN=no"));
 	assert_true(entry_has("RECKOND_APPROXIMATE=no"));
-	assert_true(entry_has("RECKOND_FREED=1073741824")); /* available has risen by 1 GiB */
+	assert_true(entry_has("RECKOND_RECLAIMED=1073741824")); /* available has risen by 1 GiB */
 	assert_true(entry_has("RECKOND_VICTIM_CGROUP=/system.slice/db.service"));
 	assert_true(entry_has("RECKOND_VICTIM_FOOTPRINT=536870912"));
 	assert_true(entry_has("RECKOND_TARGET_CGROUP="));
-	assert_true(entry_has("RECKOND_OUTCOME=gone"));
+	assert_true(entry_has("RECKOND_OUTCOME=exited"));
 	assert_true(entry_has("OBJECT_SYSTEMD_UNIT=db.service"));
 	assert_null(strstr(test.entry, "OBJECT_SYSTEMD_USER_UNIT"));
 
@@ -170,11 +170,12 @@ static void test_an_entry_has_all_fields_of_the_table(void **state)
 	}
 }
 
-/* What was found at start: each lack has its line, and is kept for MissingPrivileges. */
+/* What was found at start: each lack has its line, and is kept for MissingPrivileges, or for
+ * Limitations where no privilege would help. */
 struct lack {
 	void (*apply)(struct probe_results *a, struct manager *m);
 	const char *says, *says_not;
-	unsigned n_limits;
+	unsigned n_privileges, n_limitations;
 };
 
 #define LACK(name) static void name(struct probe_results *a, struct manager *m)
@@ -253,6 +254,11 @@ LACK(ledger_on_disk)
 	nothing_lacks(a, m);
 	m->in_flight->ledger_error = -ENOTSUP;
 }
+LACK(ledger_is_denied)
+{
+	nothing_lacks(a, m);
+	m->in_flight->ledger_error = -EACCES;
+}
 LACK(unreadable)
 {
 	nothing_lacks(a, m);
@@ -262,6 +268,11 @@ LACK(no_signal)
 {
 	nothing_lacks(a, m);
 	a->self_test_result[KILL_STEP_SIGNAL] = -EPERM;
+}
+LACK(signal_fails)
+{
+	nothing_lacks(a, m);
+	a->self_test_result[KILL_STEP_SIGNAL] = -EINVAL;
 }
 LACK(no_signal_in_a_dry_run)
 {
@@ -303,59 +314,74 @@ LACK(swap_on_zram)
 }
 
 static const struct lack lacks[] = {
-	{ nothing_lacks, "pressure: PSI, trigger at some 70 ms in 1 s\n", "missing privilege:", 0 },
-	{ nothing_lacks, "swap: none\n", "subtree", 0 },
-	{ nothing_lacks, "history: not kept over a restart", "dry run", 0 },
-	{ no_psi, "pressure: no PSI on this kernel", "missing privilege:", 0 },
+	{ nothing_lacks, "pressure: PSI, trigger at some 70 ms in 1 s\n", "missing privilege:", 0,
+	  0 },
+	{ nothing_lacks, "swap: none\n", "limitation:", 0, 0 },
+	{ nothing_lacks, "swap: none\n", "subtree", 0, 0 },
+	{ nothing_lacks, "history: not kept over a restart", "dry run", 0, 0 },
+	{ no_psi, "pressure: no PSI on this kernel", "missing privilege:", 0, 0 },
 	{ coarse_trigger, "150 ms in 2 s (finer: Operation not permitted), and by the timer\n",
-	  "missing privilege:", 0 },
+	  "missing privilege:", 0, 0 },
 	{ no_trigger, "pressure: PSI by the timer alone (trigger: Invalid argument)\n",
-	  "missing privilege:", 0 },
-	{ no_capabilities, "missing privilege: may not raise priorities (CAP_SYS_NICE)", NULL, 6 },
-	{ no_kill, "missing privilege: may not kill processes of other users", "CAP_SYS_NICE", 1 },
+	  "missing privilege:", 0, 0 },
+	{ no_capabilities, "missing privilege: may not raise priorities (CAP_SYS_NICE)", NULL, 6,
+	  0 },
+	{ no_kill, "missing privilege: may not kill processes of other users", "CAP_SYS_NICE", 1,
+	  0 },
 	{ not_started_as_root,
 	  "To have these privileges, run reckond as root: systemctl start reckond, or sudo "
 	  "reckond.\n",
-	  "CapabilityBoundingSet=", 6 },
-	{ root_without_some, "or grant to the container: CAP_KILL CAP_SYS_PTRACE\n", "as root", 2 },
-	{ root_of_a_namespace, "CAP_KILL", "To have", 7 },
-	{ nothing_lacks, "swap: none\n", "To have", 0 },
-	{ in_namespace, "missing privilege: in a user namespace: ", NULL, 1 },
+	  "CapabilityBoundingSet=", 6, 0 },
+	{ root_without_some, "or grant to the container: CAP_KILL CAP_SYS_PTRACE\n", "as root", 2,
+	  0 },
+	{ root_of_a_namespace, "CAP_KILL", "To have", 7, 0 },
+	{ nothing_lacks, "swap: none\n", "To have", 0, 0 },
+	{ in_namespace, "missing privilege: in a user namespace: ", NULL, 1, 0 },
 	{ not_locked,
 	  "missing privilege: own memory is not locked: Cannot allocate memory (LimitMEMLOCK=",
-	  NULL, 1 },
-	{ no_adj, "missing privilege: own oom_score_adj is not -1000: Permission denied\n", NULL,
+	  NULL, 1, 0 },
+	{ no_adj, "missing privilege: own oom_score_adj is not -1000: Permission denied\n", NULL, 1,
+	  0 },
+	{ no_fifo, "missing privilege: reapers run at normal priority: ", NULL, 1, 0 },
+	{ ledger_is_taken, "runtime directory: another reckond has it\n", "missing privilege:", 0,
 	  1 },
-	{ no_fifo, "missing privilege: reapers run at normal priority: ", NULL, 1 },
-	{ ledger_is_taken, "runtime directory: another reckond has it\n", NULL, 1 },
-	{ ledger_on_disk, "runtime directory: not on a tmpfs\n", NULL, 1 },
+	{ ledger_on_disk, "runtime directory: not on a tmpfs\n", NULL, 0, 1 },
+	{ ledger_is_denied, "missing privilege: groups that are thawed", "limitation:", 1, 0 },
 	{ unreadable, "missing privilege: 3 processes cannot be read and will not be chosen\n",
-	  NULL, 1 },
+	  NULL, 1, 0 },
 	{ no_signal, "missing privilege: self-test could not signal: Operation not permitted\n",
-	  NULL, 1 },
-	{ no_signal_in_a_dry_run, "dry run: no process will be killed.\n",
-	  "missing privilege:", 0 },
+	  NULL, 1, 0 },
+	{ signal_fails, "limitation: self-test could not signal: Invalid argument\n",
+	  "missing privilege:", 0, 1 },
+	{ no_signal_in_a_dry_run, "dry run: no process will be killed.\n", "missing privilege:", 0,
+	  0 },
 	{ no_thaw, "missing privilege: may not thaw frozen groups (v1): Read-only file system\n",
-	  NULL, 2 },
-	{ child_is_stuck, "missing privilege: the child of the self-test does not exit", NULL, 1 },
-	{ no_reap, "missing privilege: process_mrelease does not work here", NULL, 1 },
-	{ doubtful, "missing privilege: ", NULL, 2 },
-	{ scoped, ", subtree /tenant\n", NULL, 0 },
+	  NULL, 2, 0 },
+	{ child_is_stuck, "limitation: the child of the self-test does not exit",
+	  "missing privilege:", 0, 1 },
+	{ no_reap, "limitation: process_mrelease does not work here", "missing privilege:", 0, 1 },
+	{ doubtful, "limitation: /proc/meminfo contradicts itself: SwapFree",
+	  "missing privilege:", 0, 2 },
+	{ scoped, ", subtree /tenant\n", NULL, 0, 0 },
 	{ swap_on_zram, "swap: 1.0 GiB, on zram; ZFS ARC that can shrink counts as available\n",
-	  NULL, 0 },
+	  NULL, 0, 0 },
 };
 
 static void test_lacks_are_logged_and_kept(void **state)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(lacks); i++) {
+		const struct probe_results *probed;
+
 		teardown(state);
 		assert_int_equal(setup(state), 0);
+		probed = test.m->probed;
 		lacks[i].apply(test.m->probed, test.m);
 		report_start(test.m->reporter, test.m->tick->history_store);
 		check_said(lacks[i].says);
 		if (lacks[i].says_not)
 			check_not_said(lacks[i].says_not);
-		assert_int_equal(test.m->probed->n_missing_privileges, lacks[i].n_limits);
+		assert_int_equal(probed->missing_privileges.n, lacks[i].n_privileges);
+		assert_int_equal(probed->limitations.n, lacks[i].n_limitations);
 	}
 }
 
@@ -370,10 +396,10 @@ static void test_doubts_are_logged_once_each(void **state)
 	report_doubts(m->reporter);
 	m->sampler->domain.reading.doubts = 0;
 	report_doubts(m->reporter);
-	assert_int_equal(m->probed->n_missing_privileges, 2);
-	assert_string_equal(m->probed->missing_privileges[0],
+	assert_int_equal(m->probed->limitations.n, 2);
+	assert_string_equal(m->probed->limitations.lines[0],
 			    memory_doubt_to_string(MEMORY_DOUBT_SWAP));
-	assert_string_equal(m->probed->missing_privileges[1],
+	assert_string_equal(m->probed->limitations.lines[1],
 			    memory_doubt_to_string(MEMORY_DOUBT_AVAILABLE));
 }
 
@@ -393,7 +419,7 @@ static void test_a_lack_that_there_is_no_memory_for(void **state)
 		report_doubts(m->reporter);
 		fail_malloc = false;
 		check_said(memory_doubt_to_string((enum memory_doubt)(1U << n)));
-		assert_int_equal(m->probed->n_missing_privileges, 0);
+		assert_int_equal(m->probed->limitations.n, 0);
 	}
 #endif
 }

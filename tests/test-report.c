@@ -85,15 +85,15 @@ CHANGE(next_cgroup)
 	strcpy(d->next_group, "/c");
 	d->next_footprint = 256 * MIB;
 }
-CHANGE(avoided_kind)
+CHANGE(skipped_kind)
 {
 	d->skipped_pid = 9;
 	strcpy(d->skipped_comm, "app");
 	d->skipped_for = BACKOFF_SIMILAR;
 }
-CHANGE(avoided_group)
+CHANGE(skipped_group)
 {
-	strcpy(d->avoided_group, "/d");
+	strcpy(d->skipped_group, "/d");
 }
 CHANGE(approximately)
 {
@@ -206,10 +206,10 @@ static void test_a_kill(void **state)
 		{ of_hostile_name, "Killing a?b?[1m (pid 812", "\033" },
 		{ next_process, "; next would be worker (pid 7, 256 MiB).", NULL },
 		{ next_cgroup, "; next would be /c (256 MiB).", "pid 0" },
-		{ avoided_kind,
+		{ skipped_kind,
 		  "; not the larger app (pid 9), as killing a similar one freed little", NULL },
-		{ avoided_group, "; not the larger cgroup /d, as the last try to kill it failed",
-		  NULL },
+		{ skipped_group,
+		  "; not the larger cgroup /d, as the last attempt to kill it failed", NULL },
 		{ approximately, "candidates read, approximately.", NULL },
 		{ by_descriptors,
 		  "of memory, which it holds by descriptors or untouched mappings, SIGKILL", NULL },
@@ -225,11 +225,11 @@ static void test_what_failed_besides_a_kill(void **state)
 {
 	static const struct change changes[] = {
 		{ sharers_unknown,
-		  "Pid 812: others may share its memory and would be next: 2 not asked about, "
+		  "Pid 812: others may share its memory and would be next: 2 not examined, "
 		  "Connection timed out.\n",
 		  NULL },
-		{ sharers_left, "would be next: 2 not asked about.\n", NULL },
-		{ sharers_refused, "0 not asked about, Operation not permitted.\n", NULL },
+		{ sharers_left, "would be next: 2 not examined.\n", NULL },
+		{ sharers_refused, "0 not examined, Operation not permitted.\n", NULL },
 		{ sharers_gone, NULL, "may share" }, /* it has exited meanwhile */
 		{ not_boosted, "Pid 812: could not boost: Operation not permitted, ignoring.\n",
 		  NULL },
@@ -239,7 +239,7 @@ static void test_what_failed_besides_a_kill(void **state)
 		  "thawed" },
 		{ nothing_taken_out, NULL, "frozen" },
 		{ without_sigterm, "is not to be thawed: SIGKILL in place of SIGTERM.\n", NULL },
-		{ not_in_ledger, "that is not made up for: No space left on device.\n", NULL },
+		{ not_in_ledger, "it remains thawed: No space left on device.\n", NULL },
 		{ some_spared,
 		  "Cgroup /a: 2 of its processes are not eligible and were not killed.\n", NULL },
 		{ unit_not_told,

@@ -50,7 +50,7 @@ static void test_unexplained(void **state)
 		  { .share = { 5000, 4000 }, .limited = true },
 		  { { .limited = false } },
 		  0 },
-		{ "children at no missing privilege: all of them together",
+		{ "children at no limit: all of them together",
 		  { .share = { 5000, 4000 } },
 		  { { .share = { 3000, 2000 } }, { .share = { 3000, 2000 } } },
 		  4000 },

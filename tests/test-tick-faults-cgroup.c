@@ -176,7 +176,7 @@ static void test_pressure_that_is_a_cgroups_own(void **state)
 	assert_int_equal(history_count(recorder_history(test.m->tick->recorder)), 0);
 	test.answer = STALLS_EXPLAINED;
 	(void)tick(test.m->tick, clock_now());
-	assert_string_equal(newest()->kind, "explained");
+	assert_string_equal(newest()->kind, "cgroup-limit");
 	id = newest()->id;
 	(void)tick(test.m->tick, clock_now());
 	assert_int_equal(newest()->id, id);

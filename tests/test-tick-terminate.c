@@ -181,7 +181,7 @@ static void test_tick_does_not_escalate_against_the_configuration(void **state)
 		assert_int_equal(test.manager->regime->state, REGIME_WATCH);
 		assert_int_equal(test.manager->in_flight->decision.outcome,
 				 KILL_PROGRESS_CANCELLED);
-		assert_true(test.manager->in_flight->decision.called_off);
+		assert_true(test.manager->in_flight->decision.cancelled_by_reload);
 		some_ticks();
 		assert_int_equal(test.n_signals, 1);
 		assert_true(is_alive(victim));

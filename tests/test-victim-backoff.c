@@ -18,7 +18,7 @@ struct known {
 	uint64_t sizes[4]; /* MiB; 0: not there */
 	bool consecutive[4], of_kind[4];
 	pid_t victim;
-	pid_t avoided; /* 0: none */
+	pid_t skipped; /* 0: none */
 	enum backoff_verdict skipped_for;
 	bool spends; /* what is known of a kind */
 };
@@ -84,7 +84,7 @@ static void test_choose_skips_if_there_is_another(void **state)
 			.now = 1000 * USEC_PER_SEC,
 			.backoff = &backoff,
 		};
-		pid_t avoided;
+		pid_t skipped;
 
 		know(&machine, &skipped_rows[i], &backoff);
 		for (int target = 0; target < 2; target++) { /* a cgroup each: the same for both */
@@ -96,13 +96,13 @@ static void test_choose_skips_if_there_is_another(void **state)
 						 '0' + skipped_rows[i].victim - FIRST_PID);
 				continue;
 			}
-			avoided = result.avoided.node ? result.avoided.process->pid : 0;
+			skipped = result.skipped.node ? result.skipped.process->pid : 0;
 			if (result.ranked[0].process->pid != skipped_rows[i].victim ||
-			    avoided != skipped_rows[i].avoided)
+			    skipped != skipped_rows[i].skipped)
 				fail_msg("row %zu: %d, not %d", i, result.ranked[0].process->pid,
-					 avoided);
+					 skipped);
 			assert_int_equal(result.skipped_for, skipped_rows[i].skipped_for);
-			assert_int_equal(result.avoided_kinds != 0, skipped_rows[i].spends);
+			assert_int_equal(result.skipped_kinds != 0, skipped_rows[i].spends);
 		}
 		machine_done(&machine);
 	}
@@ -118,10 +118,10 @@ static void test_choose_passes_over_each_kind_once(void **state)
 	know(&machine, &known, &backoff);
 	choose_for(&machine, &request);
 	assert_int_equal(result.ranked[0].process->pid, 102);
-	backoff_spend(&backoff, result.avoided_kinds); /* both were in front of it */
+	backoff_spend(&backoff, result.skipped_kinds); /* both were in front of it */
 	choose_for(&machine, &request);
 	assert_int_equal(result.ranked[0].process->pid, 100);
-	assert_null(result.avoided.node);
+	assert_null(result.skipped.node);
 	machine_done(&machine);
 }
 

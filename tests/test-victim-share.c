@@ -319,9 +319,9 @@ static void test_take_counts_what_is_held(void **state)
 	result.approximate = result.is_reluctant = true;
 	result.as_one = VICTIM_AS_CGROUP;
 	result.n_respawned = 3;
-	result.avoided.node = &machine.processes[0]->node;
+	result.skipped.node = &machine.processes[0]->node;
 	result.skipped_for = BACKOFF_SIMILAR;
-	result.avoided_kinds = 1;
+	result.skipped_kinds = 1;
 	victim_take(machine.processes[0], GIB, &result);
 	assert_int_equal(result.n_ranked, 1);
 	assert_ptr_equal(result.ranked[0].process, machine.processes[0]);
@@ -335,9 +335,9 @@ static void test_take_counts_what_is_held(void **state)
 	assert_int_equal(result.as_one, VICTIM_ALONE);
 	assert_int_equal(result.n_respawned, 0);
 	assert_false(result.approximate || result.is_reluctant);
-	assert_null(result.avoided.node);
+	assert_null(result.skipped.node);
 	assert_int_equal(result.skipped_for, BACKOFF_NONE);
-	assert_int_equal(result.avoided_kinds, 0);
+	assert_int_equal(result.skipped_kinds, 0);
 	machine_done(&machine);
 }
 

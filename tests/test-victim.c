@@ -53,7 +53,8 @@ static void test_choose_takes_the_largest(void **state)
 	assert_int_equal(result.n_reads, 1); /* no other can reach it */
 	assert_int_equal(result.ranked[0].verdict, VICTIM_CHOSEN);
 	assert_int_equal(result.ranked[1].process->pid, 102);
-	assert_int_equal(result.ranked[1].verdict, VICTIM_CANNOT_REACH);
+	assert_int_equal(result.ranked[1].verdict, VICTIM_SMALLER);
+	assert_false(result.ranked[1].is_read);
 	assert_int_equal(result.ranked[2].process->pid, 100);
 	machine_done(&machine);
 }

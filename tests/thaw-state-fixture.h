@@ -235,8 +235,8 @@ static inline void move(pid_t pid, bool v1, const char *below)
 	assert_int_equal(group_put(mount_fd(v1), path_of(below), "cgroup.procs", pid), 0);
 }
 
-/* A process of so many MiB in /g, in each hierarchy.  Below KILL_BACK_MIN only its exit counts as
- * its end. */
+/* A process of so many MiB in /g, in each hierarchy.  Below KILL_RECLAIMED_MIN only its exit counts
+ * as its end. */
 static inline pid_t spawn(size_t mib, bool ignores_term)
 {
 	pid_t pid = fork_victim(NULL, mib, ignores_term);

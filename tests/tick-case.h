@@ -66,7 +66,7 @@ struct tick_case {
 #define AT(ms, mib) .reading = { .at = (ms), .available = (mib) }
 #define QUIET(ms, mib, s, after) { AT(ms, mib), .state = (s), .next = (after) }
 
-/* It is chosen, signalled, gone, and its memory is back. */
+/* It is chosen, signalled, exits, and its memory is reclaimed. */
 #define KILLED(ms, mib, pids, gone, back) \
 	{ AT(ms, mib), .state = KILLING, .event = REPORT_SIGNALLED, .sent = pids, .next = 20 }, \
 	{ AT((ms) + 10, back), .exits = { gone }, .state = WATCH, .event = REPORT_FINISHED, .next = 20 }

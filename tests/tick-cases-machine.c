@@ -34,7 +34,7 @@ const struct tick_case tick_cases_machine[] = {
 			  .next = 20 },
 		},
 		.plan = "burst 310",
-		.history = "killed burst SIGKILL gone | no-victim",
+		.history = "killed burst SIGKILL exited | no-victim",
 		.says = "Memory is low but no process is worth killing",
 	},
 	{
@@ -108,7 +108,7 @@ const struct tick_case tick_cases_machine[] = {
 			  .sent = "KILL 300", .next = 20 },
 		},
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL wait",
+		.history = "killed leak SIGKILL in-progress",
 	},
 	{
 		.name = "pressure_that_does_not_last",
@@ -144,7 +144,7 @@ const struct tick_case tick_cases_machine[] = {
 			KILLED(3000, 90, "KILL 300", 300, 3090),
 		},
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL gone",
+		.history = "killed leak SIGKILL exited",
 	},
 	{
 		.name = "pressure_of_a_cgroup_at_its_own_limit",
@@ -155,9 +155,9 @@ const struct tick_case tick_cases_machine[] = {
 			{ STALLED(1000, 900), .change = change_leak_is_at_its_limit,
 			  .state = WATCH, .next = 250 },
 			{ STALLED(2000, 900), .change = change_leak_is_at_its_limit,
-			  .state = WATCH, .event = REPORT_EXPLAINED, .next = 250 },
+			  .state = WATCH, .event = REPORT_CGROUP_LIMIT, .next = 250 },
 		},
-		.history = "explained",
+		.history = "cgroup-limit",
 		.says = "cgroup /app.slice/leak.scope is at its own limit",
 	},
 	{
@@ -173,7 +173,7 @@ const struct tick_case tick_cases_machine[] = {
 			  .sent = "KILL 300", .next = 20 },
 		},
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL wait",
+		.history = "killed leak SIGKILL in-progress",
 	},
 	{
 		.name = "what_is_reclaimed_is_not_needed_again",
@@ -192,7 +192,7 @@ const struct tick_case tick_cases_machine[] = {
 		.config = NOW "SwapFree=5%\nAction=kill\n",
 		.steps = { KILLED(0, 300, "KILL 300", 300, 3300) },
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL gone",
+		.history = "killed leak SIGKILL exited",
 	},
 	{
 		.name = "free_swap_is_used_first",
@@ -208,7 +208,7 @@ const struct tick_case tick_cases_machine[] = {
 			  .next = 20 },
 		},
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL wait",
+		.history = "killed leak SIGKILL in-progress",
 	},
 	{
 		.name = "swap_counts_in_a_footprint",
@@ -227,7 +227,7 @@ const struct tick_case tick_cases_machine[] = {
 			  .exits = { 301 }, .state = WATCH, .event = REPORT_FINISHED, .next = 20 },
 		},
 		.plan = "idle 301",
-		.history = "killed idle SIGKILL gone",
+		.history = "killed idle SIGKILL exited",
 	},
 	{
 		.name = "rank_by_swap",
@@ -245,7 +245,7 @@ const struct tick_case tick_cases_machine[] = {
 			  .next = 20 },
 		},
 		.plan = "idle 301",
-		.history = "killed idle SIGKILL wait",
+		.history = "killed idle SIGKILL in-progress",
 	},
 	{
 		.name = "a_gap_in_sampling",
@@ -258,8 +258,8 @@ const struct tick_case tick_cases_machine[] = {
 			KILLED(33000, 300, "KILL 300", 300, 3300),
 		},
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL gone",
-		.says = "Nothing was sampled for 30 s",
+		.history = "killed leak SIGKILL exited",
+		.says = "No sample for 30 s",
 	},
 	{
 		.name = "the_machine_was_suspended",
@@ -272,8 +272,8 @@ const struct tick_case tick_cases_machine[] = {
 			KILLED(4000, 300, "KILL 300", 300, 3300),
 		},
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL gone",
-		.says = "Nothing was sampled for 1 h",
+		.history = "killed leak SIGKILL exited",
+		.says = "No sample for 1 h",
 	},
 	{
 		.name = "a_reload_keeps_the_time_of_policies",
@@ -286,7 +286,7 @@ const struct tick_case tick_cases_machine[] = {
 			KILLED(2000, 300, "KILL 300", 300, 3300),
 		},
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL gone",
+		.history = "killed leak SIGKILL exited",
 	},
 	{
 		.name = "meminfo_cannot_be_opened",
@@ -299,7 +299,7 @@ const struct tick_case tick_cases_machine[] = {
 			  .event = REPORT_SIGNALLED, .sent = "KILL 300", .next = 20 },
 		},
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL wait",
+		.history = "killed leak SIGKILL in-progress",
 		.says = "Cannot read memory or processes: Too many open files; trying again.",
 	},
 	{
@@ -312,7 +312,7 @@ const struct tick_case tick_cases_machine[] = {
 			  .next = 20 },
 		},
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL wait",
+		.history = "killed leak SIGKILL in-progress",
 		.says = "Killing leak (pid 300, uid 1000, /app.slice/leak.scope)",
 	},
 	{
@@ -326,7 +326,7 @@ const struct tick_case tick_cases_machine[] = {
 			  .event = REPORT_SIGNALLED, .sent = "KILL 300", .next = 20 },
 		},
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL wait | not-killed leak unkillable",
+		.history = "killed leak SIGKILL in-progress | not-killed leak unkillable",
 		.says = "Pid 300 cannot be opened for now: Too many open files; trying again.",
 	},
 	{
@@ -339,7 +339,7 @@ const struct tick_case tick_cases_machine[] = {
 			  .next = 20 },
 		},
 		.plan = "editor 301",
-		.history = "killed editor SIGKILL wait",
+		.history = "killed editor SIGKILL in-progress",
 	},
 	{
 		.name = "the_memory_is_gone_when_it_is_read",
@@ -350,7 +350,7 @@ const struct tick_case tick_cases_machine[] = {
 			  .event = REPORT_SIGNALLED, .sent = "KILL 301", .next = 20 },
 		},
 		.plan = "editor 301",
-		.history = "killed editor SIGKILL wait",
+		.history = "killed editor SIGKILL in-progress",
 	},
 	{
 		.name = "a_reload_protects_it_within_the_grace",
@@ -365,7 +365,7 @@ const struct tick_case tick_cases_machine[] = {
 			  .sent = "TERM 301", .next = 50 },
 		},
 		.plan = "editor 301",
-		.history = "killed editor SIGTERM wait | killed leak SIGTERM cancelled",
+		.history = "killed editor SIGTERM in-progress | killed leak SIGTERM cancelled",
 	},
 	{
 		.name = "a_reload_kills_within_the_grace",
@@ -377,7 +377,7 @@ const struct tick_case tick_cases_machine[] = {
 			  .event = REPORT_ESCALATED, .sent = "KILL 300", .next = 20 },
 		},
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL wait escalated",
+		.history = "killed leak SIGKILL in-progress escalated",
 	},
 	{
 		.name = "a_reload_ends_a_dry_run",
@@ -388,7 +388,7 @@ const struct tick_case tick_cases_machine[] = {
 			  .event = REPORT_SIGNALLED, .sent = "KILL 300", .next = 20 },
 		},
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL wait | dry-run leak",
+		.history = "killed leak SIGKILL in-progress | dry-run leak",
 	},
 	{
 		.name = "ineffective_kills_in_a_row",
@@ -407,9 +407,9 @@ const struct tick_case tick_cases_machine[] = {
 			{ AT(6250, 300), .state = STUCK, .event = REPORT_STUCK, .next = 100 },
 		},
 		.plan = "three 303",
-		.history = "no-victim | killed three SIGKILL gone ineffective | "
-			   "killed two SIGKILL gone ineffective | "
-			   "killed one SIGKILL gone ineffective",
+		.history = "no-victim | killed three SIGKILL exited ineffective | "
+			   "killed two SIGKILL exited ineffective | "
+			   "killed one SIGKILL exited ineffective",
 		.says = "the last kills freed little",
 	},
 	{
@@ -418,7 +418,7 @@ const struct tick_case tick_cases_machine[] = {
 		.prepare = change_has_no_cgroups,
 		.steps = { KILLED(0, 300, "KILL 300", 300, 3300) },
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL gone",
+		.history = "killed leak SIGKILL exited",
 		.says = "Killing leak (pid 300, uid 1000, /)",
 	},
 	{
@@ -427,7 +427,7 @@ const struct tick_case tick_cases_machine[] = {
 		.prepare = change_has_no_cgroups,
 		.steps = { KILLED(0, 300, "KILL 300", 300, 3300) },
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL gone",
+		.history = "killed leak SIGKILL exited",
 	},
 };
 const size_t n_tick_cases_machine = ARRAY_SIZE(tick_cases_machine);

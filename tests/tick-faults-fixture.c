@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* tick-faults-fixture: see tick-faults-fixture.h. */
+/* tick-faults-fixture: wraps reads of the kernel, so that they fail as the test says. */
 #include "tests/tick-faults-fixture.h"
 
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* victim-fixture: see victim-fixture.h. */
+/* victim-fixture: makes a small machine, and chooses a victim from it. */
 #include "tests/victim-fixture.h"
 
 #include <stddef.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* victim-stale-fixture: see victim-stale-fixture.h. */
+/*
+ * victim-stale-fixture: makes a census of a random machine, chooses from it, and tells how far off
+ * it is.
+ */
 #include "tests/victim-stale-fixture.h"
 
 #include <string.h>

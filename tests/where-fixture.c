@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* where-fixture: see its header. */
+/* where-fixture: forks children that hold memory by descriptors, and kills them. */
 #include "tests/where-fixture.h"
 
 #include <fcntl.h>

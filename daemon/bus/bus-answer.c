@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * bus-answer: what is answered of processes: GetCandidates(), Explain().
+ * bus-answer: what is answered of processes: ListCandidates(), Explain().
  *
  * Both need a census.  In watch there is one.  In calm it is brought up to date on request, one
  * slice per turn of the loop, and at most once a second however many calls there are.
@@ -39,7 +39,7 @@ int bus_catch_up(struct bus *b)
 	if (is_swept &&
 	    (subject->regime->state != REGIME_CALM || now - b->caught_up_at < CAUGHT_UP_USEC))
 		return 1;
-	b->is_awake = true;
+	b->has_caught_up = true;
 	bus_forget_preview(b);
 	r = memory_sample(subject->sampler->source, &b->reading);
 	if (r < 0)
@@ -122,34 +122,9 @@ static int refresh_preview(struct bus *b)
 	return 0;
 }
 
-/* "(uusstttttdibs)" */
+/* "a{sv}" */
 static int append_candidate(struct bus *b, sd_bus_message *reply,
 			    const struct victim_candidate *candidate)
-{
-	const struct census_process *p = candidate->process;
-	int r;
-
-	r = sd_bus_message_open_container(reply, 'r', "uusstttttdibs");
-	if (r >= 0)
-		r = sd_bus_message_append(reply, "uu", (uint32_t)p->pid, p->uid);
-	if (r >= 0)
-		r = bus_append_foreign(b, reply, p->comm);
-	if (r >= 0)
-		r = bus_append_foreign(b, reply, census_cgroup_path(p));
-	if (r >= 0)
-		r = sd_bus_message_append(
-			reply, "tttttdibs", proc_reclaimable(&candidate->memory),
-			candidate->score.lo, candidate->score.hi, candidate->estimate,
-			candidate->memory.swap, preview_weight(candidate),
-			candidate->cgroup ? 0 : (int)p->oom_score_adj, (int)candidate->precise,
-			victim_verdict_to_string(candidate->verdict));
-	b->n_bytes += 96;
-	return r < 0 ? r : sd_bus_message_close_container(reply);
-}
-
-/* "a{sv}" */
-static int append_candidate_members(struct bus *b, sd_bus_message *reply,
-				    const struct victim_candidate *candidate)
 {
 	const struct census_process *p = candidate->process;
 	unsigned n_relatives;
@@ -180,7 +155,7 @@ static int append_candidate_members(struct bus *b, sd_bus_message *reply,
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-static int answer_candidates(struct bus *b, sd_bus_message *call, bool with_members)
+int bus_list_candidates(struct bus *b, sd_bus_message *call)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	struct bus_page page;
@@ -192,29 +167,15 @@ static int answer_candidates(struct bus *b, sd_bus_message *call, bool with_memb
 	if (r >= 0)
 		r = sd_bus_message_new_method_return(call, &reply);
 	if (r >= 0)
-		r = sd_bus_message_open_container(reply, 'a',
-						  with_members ? "a{sv}" : "(uusstttttdibs)");
+		r = sd_bus_message_open_container(reply, 'a', "a{sv}");
 	for (size_t i = page.first; r >= 0 && i < b->preview.result.n_ranked; i++) {
-		const struct victim_candidate *candidate = &b->preview.result.ranked[i];
-
 		if (i - page.first == page.limit || bus_page_is_full(b))
 			break;
-		r = with_members ? append_candidate_members(b, reply, candidate)
-				 : append_candidate(b, reply, candidate);
+		r = append_candidate(b, reply, &b->preview.result.ranked[i]);
 	}
 	if (r >= 0)
 		r = sd_bus_message_close_container(reply);
 	return r < 0 ? r : sd_bus_send(b->bus, reply, NULL);
-}
-
-int bus_answer_candidates(struct bus *b, sd_bus_message *call)
-{
-	return answer_candidates(b, call, false);
-}
-
-int bus_list_candidates(struct bus *b, sd_bus_message *call)
-{
-	return answer_candidates(b, call, true);
 }
 
 static int answer_no_such_process(sd_bus_message *call, uint32_t pid)
@@ -249,7 +210,7 @@ static int explain_one(struct bus *b, pid_t pid, struct explanation *ret)
 }
 
 /* Removes the second half of the longest of these lists; false: all are empty. */
-static bool shorten(json_t *json)
+static bool truncate_list(json_t *json)
 {
 	static const char *const lists[] = { "protected", "ranked", "survivors" };
 	json_t *longest = NULL;
@@ -264,7 +225,7 @@ static bool shorten(json_t *json)
 		return false;
 	for (size_t n = json_array_size(longest) / 2; json_array_size(longest) > n;)
 		json_array_remove(longest, json_array_size(longest) - 1);
-	return json_object_set_new(json, "shortened", json_true()) == 0;
+	return json_object_set_new(json, "truncated", json_true()) == 0;
 }
 
 /* Takes json; NULL: no memory.  Any user can create a cgroup whose path alone takes 24 KiB here. */
@@ -272,7 +233,7 @@ static char *dump(json_t *json)
 {
 	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 
-	while (text && strlen(text) > JSON_BYTES_MAX && shorten(json)) {
+	while (text && strlen(text) > JSON_BYTES_MAX && truncate_list(json)) {
 		free(text);
 		text = json_dumps(json, JSON_COMPACT);
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * bus-cgroups: GetCgroups() and ListCgroups(): the largest cgroups by the tallies of the census,
- * those with others below them too.
+ * bus-cgroups: ListCgroups(): the largest cgroups by the tallies of the census, those with others
+ * below them too.
  */
 #include <string.h>
 
@@ -70,25 +70,8 @@ static const char *path_of(const struct census_node *node)
 	return node->kind == CENSUS_MACHINE ? "/" : ((const struct census_cgroup *)node)->path;
 }
 
-/* "(stttu)" */
-static int append(struct bus *b, sd_bus_message *reply, const struct item *item)
-{
-	struct interval interval =
-		census_node_interval(&b->subject.sampler->census, item->node, b->reading.allocated);
-	int r;
-
-	r = sd_bus_message_open_container(reply, 'r', "stttu");
-	if (r >= 0)
-		r = bus_append_foreign(b, reply, path_of(item->node));
-	if (r >= 0)
-		r = sd_bus_message_append(reply, "tttu", interval.lo, interval.hi, item->estimate,
-					  item->n_processes);
-	b->n_bytes += 48;
-	return r < 0 ? r : sd_bus_message_close_container(reply);
-}
-
 /* "a{sv}" */
-static int append_members(struct bus *b, sd_bus_message *reply, const struct item *item)
+static int append(struct bus *b, sd_bus_message *reply, const struct item *item)
 {
 	struct interval interval =
 		census_node_interval(&b->subject.sampler->census, item->node, b->reading.allocated);
@@ -105,7 +88,7 @@ static int append_members(struct bus *b, sd_bus_message *reply, const struct ite
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-static int answer(struct bus *b, sd_bus_message *call, bool with_members)
+int bus_list_cgroups(struct bus *b, sd_bus_message *call)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	struct largest largest = { .n = 0 };
@@ -121,21 +104,10 @@ static int answer(struct bus *b, sd_bus_message *call, bool with_members)
 	take(&largest, b->subject.sampler->domain.root);
 	r = sd_bus_message_new_method_return(call, &reply);
 	if (r >= 0)
-		r = sd_bus_message_open_container(reply, 'a', with_members ? "a{sv}" : "(stttu)");
+		r = sd_bus_message_open_container(reply, 'a', "a{sv}");
 	for (uint32_t i = page.first; r >= 0 && i < largest.n && !bus_page_is_full(b); i++)
-		r = with_members ? append_members(b, reply, &largest.items[i])
-				 : append(b, reply, &largest.items[i]);
+		r = append(b, reply, &largest.items[i]);
 	if (r >= 0)
 		r = sd_bus_message_close_container(reply);
 	return r < 0 ? r : sd_bus_send(b->bus, reply, NULL);
-}
-
-int bus_answer_cgroups(struct bus *b, sd_bus_message *call)
-{
-	return answer(b, call, false);
-}
-
-int bus_list_cgroups(struct bus *b, sd_bus_message *call)
-{
-	return answer(b, call, true);
 }

@@ -118,7 +118,7 @@ struct bus {
 	char *preview_json; /* of the machine, at the last request */
 	usec_t caught_up_at;
 	usec_t asked_at;
-	bool is_awake; /* the census was caught up with, and has not rested since */
+	bool has_caught_up; /* the census was caught up with, and not released since */
 
 	size_t n_processes;	       /* as last known: a reload drops them */
 	struct memory_reading reading; /* for properties */
@@ -186,8 +186,8 @@ typedef int bus_property_fn(sd_bus *bus, const char *path, const char *interface
 			    sd_bus_error *error);
 extern bus_property_fn bus_get_version, bus_get_state, bus_get_flag, bus_get_subtree,
 	bus_get_config_files, bus_get_config_errors, bus_get_reload_errors,
-	bus_get_missing_privileges, bus_get_conflicts, bus_get_memory, bus_get_pressure,
-	bus_get_has_pressure, bus_get_count, bus_get_times, bus_get_min_victim,
+	bus_get_missing_privileges, bus_get_limitations, bus_get_conflicts, bus_get_memory,
+	bus_get_pressure, bus_get_has_pressure, bus_get_count, bus_get_times, bus_get_min_victim,
 	bus_get_memory_held_by, bus_get_latency /* bus-latency.c */;
 /* Get() of a property that exists, or GetAll()?  These are queued like other calls. */
 bool bus_is_of_properties(sd_bus_message *call);
@@ -217,8 +217,7 @@ struct bus_page {
 	uint32_t first; /* rows to skip */
 	uint32_t limit;
 };
-extern const struct bus_page bus_page_all;
-/* "u" (limit) or "uu" (first, limit); a limit of 0 is the standard. */
+/* "uu": first, limit; a limit of 0 is the standard. */
 int bus_read_page(sd_bus_message *call, uint32_t standard, uint32_t most, struct bus_page *ret);
 static inline bool bus_page_is_full(const struct bus *bus)
 {
@@ -231,12 +230,10 @@ static inline bool bus_page_is_full(const struct bus *bus)
 int bus_catch_up(struct bus *bus);
 /* What was found out of the census is void: it has changed. */
 void bus_forget_preview(struct bus *bus);
-int bus_answer_candidates(struct bus *bus, sd_bus_message *call);
 int bus_list_candidates(struct bus *bus, sd_bus_message *call);
 int bus_answer_explain(struct bus *bus, sd_bus_message *call);
 
 /* bus-cgroups.c */
-int bus_answer_cgroups(struct bus *bus, sd_bus_message *call);
 int bus_list_cgroups(struct bus *bus, sd_bus_message *call);
 
 /* bus-signals.c */

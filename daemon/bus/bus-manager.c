@@ -23,7 +23,6 @@ static const struct {
 	enum bus_need need;
 } of_processes[] = {
 	{ "Explain", bus_answer_explain, BUS_NEEDS_PROCESSES },
-	{ "GetCandidates", bus_answer_candidates, BUS_NEEDS_PROCESSES },
 	{ "GetHistory", bus_answer_history, BUS_NEEDS_NOTHING },
 	{ "ListCandidates", bus_list_candidates, BUS_NEEDS_PROCESSES },
 	{ "ListHistory", bus_list_history, BUS_NEEDS_NOTHING },
@@ -46,11 +45,6 @@ static int method_of_processes(sd_bus_message *call, void *userdata, sd_bus_erro
 	return wait_for_processes(userdata, call);
 }
 
-static int method_get_cgroups(sd_bus_message *call, void *userdata, sd_bus_error *error)
-{
-	return bus_wait(userdata, call, bus_answer_cgroups, BUS_NEEDS_PROCESSES);
-}
-
 static int method_list_cgroups(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
 	return bus_wait(userdata, call, bus_list_cgroups, BUS_NEEDS_PROCESSES);
@@ -65,27 +59,8 @@ static const char *describe(struct bus *b, const struct rule *rule,
 	return describe_rule(rule, user, buf, CONDITIONS_SIZE);
 }
 
-/* "(ssssdb)" */
-static int append_rule(struct bus *b, sd_bus_message *reply, const struct rule *rule)
-{
-	char conditions[CONDITIONS_SIZE];
-	int r;
-
-	r = sd_bus_message_open_container(reply, 'r', "ssssdb");
-	if (r >= 0)
-		r = sd_bus_message_append(reply, "s", describe_rule_kind(rule));
-	if (r >= 0)
-		r = bus_append_foreign(b, reply, rule->name);
-	if (r >= 0)
-		r = bus_append_foreign(b, reply, describe(b, rule, conditions));
-	if (r >= 0)
-		r = sd_bus_message_append(reply, "sdb", "", rule->weight, (int)rule->builtin);
-	b->n_bytes += 48;
-	return r < 0 ? r : sd_bus_message_close_container(reply);
-}
-
 /* "a{sv}" */
-static int append_rule_members(struct bus *b, sd_bus_message *reply, const struct rule *rule)
+static int append_rule(struct bus *b, sd_bus_message *reply, const struct rule *rule)
 {
 	char conditions[CONDITIONS_SIZE];
 	int r;
@@ -105,43 +80,26 @@ static int append_rule_members(struct bus *b, sd_bus_message *reply, const struc
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-static int answer_rules(struct bus *b, sd_bus_message *call, const struct bus_page *page,
-			bool with_members)
+static int list_rules(struct bus *b, sd_bus_message *call)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	const struct policy_set *set = &b->subject.config->policies;
+	struct bus_page page;
 	int r;
 
-	r = sd_bus_message_new_method_return(call, &reply);
+	r = bus_read_page(call, UINT32_MAX, UINT32_MAX, &page);
 	if (r >= 0)
-		r = sd_bus_message_open_container(reply, 'a', with_members ? "a{sv}" : "(ssssdb)");
-	for (size_t i = page->first; r >= 0 && i < set->n_rules; i++) {
-		if (i - page->first == page->limit || bus_page_is_full(b))
+		r = sd_bus_message_new_method_return(call, &reply);
+	if (r >= 0)
+		r = sd_bus_message_open_container(reply, 'a', "a{sv}");
+	for (size_t i = page.first; r >= 0 && i < set->n_rules; i++) {
+		if (i - page.first == page.limit || bus_page_is_full(b))
 			break;
-		r = with_members ? append_rule_members(b, reply, &set->rules[i])
-				 : append_rule(b, reply, &set->rules[i]);
+		r = append_rule(b, reply, &set->rules[i]);
 	}
 	if (r >= 0)
 		r = sd_bus_message_close_container(reply);
 	return r < 0 ? r : sd_bus_send(b->bus, reply, NULL);
-}
-
-static int get_rules(struct bus *b, sd_bus_message *call)
-{
-	return answer_rules(b, call, &bus_page_all, false);
-}
-
-static int list_rules(struct bus *b, sd_bus_message *call)
-{
-	struct bus_page page;
-	int r = bus_read_page(call, UINT32_MAX, UINT32_MAX, &page);
-
-	return r < 0 ? r : answer_rules(b, call, &page, true);
-}
-
-static int method_get_rules(sd_bus_message *call, void *userdata, sd_bus_error *error)
-{
-	return bus_wait(userdata, call, get_rules, BUS_NEEDS_NOTHING);
 }
 
 static int method_list_rules(sd_bus_message *call, void *userdata, sd_bus_error *error)
@@ -158,25 +116,8 @@ static bool holds(struct bus *b, const struct policy *policy)
 	return policy->action != POLICY_ACTION_NONE && policy_holds(policy, &reading);
 }
 
-/* "(sssb)" */
-static int append_policy(struct bus *b, sd_bus_message *reply, const struct policy *policy)
-{
-	char conditions[DESCRIBE_POLICY_SIZE];
-	int r;
-
-	r = sd_bus_message_open_container(reply, 'r', "sssb");
-	if (r >= 0)
-		r = bus_append_foreign(b, reply, policy->name);
-	if (r >= 0)
-		r = sd_bus_message_append(reply, "ssb", policy_action_to_string(policy->action),
-					  describe_policy(policy, &b->reading, conditions),
-					  (int)holds(b, policy));
-	b->n_bytes += DESCRIBE_POLICY_SIZE;
-	return r < 0 ? r : sd_bus_message_close_container(reply);
-}
-
 /* "a{sv}" */
-static int append_policy_members(struct bus *b, sd_bus_message *reply, const struct policy *policy)
+static int append_policy(struct bus *b, sd_bus_message *reply, const struct policy *policy)
 {
 	char conditions[DESCRIBE_POLICY_SIZE];
 	int r;
@@ -193,44 +134,28 @@ static int append_policy_members(struct bus *b, sd_bus_message *reply, const str
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-static int answer_policies(struct bus *b, sd_bus_message *call, const struct bus_page *page,
-			   bool with_members)
+static int list_policies(struct bus *b, sd_bus_message *call)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	const struct policy_set *set = &b->subject.config->policies;
+	struct bus_page page;
 	int r;
 
+	r = bus_read_page(call, UINT32_MAX, UINT32_MAX, &page);
+	if (r < 0)
+		return r;
 	bus_read_memory(b);
 	r = sd_bus_message_new_method_return(call, &reply);
 	if (r >= 0)
-		r = sd_bus_message_open_container(reply, 'a', with_members ? "a{sv}" : "(sssb)");
-	for (size_t i = page->first; r >= 0 && i < set->n_policies; i++) {
-		if (i - page->first == page->limit || bus_page_is_full(b))
+		r = sd_bus_message_open_container(reply, 'a', "a{sv}");
+	for (size_t i = page.first; r >= 0 && i < set->n_policies; i++) {
+		if (i - page.first == page.limit || bus_page_is_full(b))
 			break;
-		r = with_members ? append_policy_members(b, reply, &set->policies[i])
-				 : append_policy(b, reply, &set->policies[i]);
+		r = append_policy(b, reply, &set->policies[i]);
 	}
 	if (r >= 0)
 		r = sd_bus_message_close_container(reply);
 	return r < 0 ? r : sd_bus_send(b->bus, reply, NULL);
-}
-
-static int get_policies(struct bus *b, sd_bus_message *call)
-{
-	return answer_policies(b, call, &bus_page_all, false);
-}
-
-static int list_policies(struct bus *b, sd_bus_message *call)
-{
-	struct bus_page page;
-	int r = bus_read_page(call, UINT32_MAX, UINT32_MAX, &page);
-
-	return r < 0 ? r : answer_policies(b, call, &page, true);
-}
-
-static int method_get_policies(sd_bus_message *call, void *userdata, sd_bus_error *error)
-{
-	return bus_wait(userdata, call, get_policies, BUS_NEEDS_NOTHING);
 }
 
 static int method_list_policies(sd_bus_message *call, void *userdata, sd_bus_error *error)
@@ -264,7 +189,7 @@ static int method_reload(sd_bus_message *call, void *userdata, sd_bus_error *err
 #define CONST	SD_BUS_VTABLE_PROPERTY_CONST
 #define CHANGES	SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
 /* Reload() too: it checks its caller by itself, without blocking (bus-access.c). */
-#define ANYONE	SD_BUS_VTABLE_UNPRIVILEGED
+#define UNPRIVILEGED	SD_BUS_VTABLE_UNPRIVILEGED
 
 static const sd_bus_vtable vtable[] = {
 	SD_BUS_VTABLE_START(0),
@@ -278,6 +203,7 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_PROPERTY("ReloadErrors", "as", bus_get_reload_errors, 0, CHANGES),
 	SD_BUS_PROPERTY("Conflicts", "as", bus_get_conflicts, 0, CHANGES),
 	SD_BUS_PROPERTY("MissingPrivileges", "as", bus_get_missing_privileges, 0, 0),
+	SD_BUS_PROPERTY("Limitations", "as", bus_get_limitations, 0, 0),
 	SD_BUS_PROPERTY("MemoryTotal", "t", bus_get_memory, 0, 0),
 	SD_BUS_PROPERTY("MemoryAvailable", "t", bus_get_memory, 0, 0),
 	SD_BUS_PROPERTY("SwapTotal", "t", bus_get_memory, 0, 0),
@@ -293,51 +219,35 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_PROPERTY("ReadUSec", "t", bus_get_times, 0, 0),
 	SD_BUS_PROPERTY("TimerLatencyMaxUSec", "t", bus_get_times, 0, 0),
 	SD_BUS_PROPERTY("Latency", "aa{sv}", bus_get_latency, 0, 0),
-	SD_BUS_METHOD_WITH_NAMES("GetCandidates",
-				 "u", SD_BUS_PARAM(limit),
-				 "a(uusstttttdibs)", SD_BUS_PARAM(candidates),
-				 method_of_processes, ANYONE),
-	SD_BUS_METHOD_WITH_NAMES("GetCgroups",
-				 "u", SD_BUS_PARAM(limit),
-				 "a(stttu)", SD_BUS_PARAM(cgroups),
-				 method_get_cgroups, ANYONE),
 	SD_BUS_METHOD_WITH_NAMES("Explain",
 				 "u", SD_BUS_PARAM(pid),
 				 "a{sv}", SD_BUS_PARAM(explanation),
-				 method_of_processes, ANYONE),
+				 method_of_processes, UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_NAMES("GetHistory",
 				 "u", SD_BUS_PARAM(limit),
 				 "aa{sv}", SD_BUS_PARAM(entries),
-				 method_of_processes, ANYONE),
-	SD_BUS_METHOD_WITH_NAMES("GetRules",
-				 NULL,,
-				 "a(ssssdb)", SD_BUS_PARAM(rules),
-				 method_get_rules, ANYONE),
-	SD_BUS_METHOD_WITH_NAMES("GetPolicies",
-				 NULL,,
-				 "a(sssb)", SD_BUS_PARAM(policies),
-				 method_get_policies, ANYONE),
+				 method_of_processes, UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_NAMES("ListCandidates",
 				 "uu", SD_BUS_PARAM(first) SD_BUS_PARAM(limit),
 				 "aa{sv}", SD_BUS_PARAM(candidates),
-				 method_of_processes, ANYONE),
+				 method_of_processes, UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_NAMES("ListCgroups",
 				 "uu", SD_BUS_PARAM(first) SD_BUS_PARAM(limit),
 				 "aa{sv}", SD_BUS_PARAM(cgroups),
-				 method_list_cgroups, ANYONE),
+				 method_list_cgroups, UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_NAMES("ListHistory",
 				 "tu", SD_BUS_PARAM(before) SD_BUS_PARAM(limit),
 				 "aa{sv}", SD_BUS_PARAM(entries),
-				 method_of_processes, ANYONE),
+				 method_of_processes, UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_NAMES("ListRules",
 				 "uu", SD_BUS_PARAM(first) SD_BUS_PARAM(limit),
 				 "aa{sv}", SD_BUS_PARAM(rules),
-				 method_list_rules, ANYONE),
+				 method_list_rules, UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_NAMES("ListPolicies",
 				 "uu", SD_BUS_PARAM(first) SD_BUS_PARAM(limit),
 				 "aa{sv}", SD_BUS_PARAM(policies),
-				 method_list_policies, ANYONE),
-	SD_BUS_METHOD("Reload", NULL, NULL, method_reload, ANYONE),
+				 method_list_policies, UNPRIVILEGED),
+	SD_BUS_METHOD("Reload", NULL, NULL, method_reload, UNPRIVILEGED),
 	SD_BUS_SIGNAL_WITH_NAMES("StateChanged",
 				 "ss", SD_BUS_PARAM(old) SD_BUS_PARAM(new), 0),
 	SD_BUS_SIGNAL_WITH_NAMES("LowMemory", "a{sv}", SD_BUS_PARAM(memory), 0),

@@ -94,12 +94,22 @@ int bus_get_missing_privileges(sd_bus *bus, const char *path, const char *interf
 			       sd_bus_error *error)
 {
 	struct bus *b = userdata;
+	const struct probe_lines *kept = &b->subject.probed->missing_privileges;
+
+	return append_foreign_array(b, reply, kept->lines, kept->n);
+}
+
+int bus_get_limitations(sd_bus *bus, const char *path, const char *interface, const char *property,
+			sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	struct bus *b = userdata;
 	const struct bus_subject *subject = &b->subject;
+	const struct probe_lines *kept = &subject->probed->limitations;
 	int r;
 
 	r = sd_bus_message_open_container(reply, 'a', "s");
-	for (size_t i = 0; r >= 0 && i < subject->probed->n_missing_privileges; i++)
-		r = bus_append_foreign(b, reply, subject->probed->missing_privileges[i]);
+	for (size_t i = 0; r >= 0 && i < kept->n; i++)
+		r = bus_append_foreign(b, reply, kept->lines[i]);
 	if (r >= 0 && !config_subtree_exists(subject->config, &subject->machine->cgroups))
 		r = sd_bus_message_append(
 			reply, "s",
@@ -297,6 +307,7 @@ static const struct {
 	{ "ReloadErrors", "as", bus_get_reload_errors },
 	{ "Conflicts", "as", bus_get_conflicts },
 	{ "MissingPrivileges", "as", bus_get_missing_privileges },
+	{ "Limitations", "as", bus_get_limitations },
 	{ "MemoryTotal", "t", bus_get_memory },
 	{ "MemoryAvailable", "t", bus_get_memory },
 	{ "SwapTotal", "t", bus_get_memory },

@@ -69,7 +69,7 @@ int bus_admit(struct bus *b, sd_bus_message *call)
 			r = !bus_io_has_room(b); /* sd-bus answers it now, or it is dropped */
 		break;
 	case QUOTA_REFUSED:
-		r = bus_refuse(b, call, "You have asked for too much in too short a time.");
+		r = bus_refuse(b, call, "Too many requests in too short a time.");
 		break;
 	case QUOTA_IGNORED:
 		r = 1;
@@ -82,17 +82,11 @@ int bus_admit(struct bus *b, sd_bus_message *call)
  * Pages
  */
 
-const struct bus_page bus_page_all = { 0, UINT32_MAX };
-
 int bus_read_page(sd_bus_message *call, uint32_t standard, uint32_t most, struct bus_page *ret)
 {
-	struct bus_page page = { 0 };
-	int r = 0;
+	struct bus_page page;
+	int r = sd_bus_message_read(call, "uu", &page.first, &page.limit);
 
-	if (sd_bus_message_has_signature(call, "uu"))
-		r = sd_bus_message_read(call, "u", &page.first);
-	if (r >= 0)
-		r = sd_bus_message_read(call, "u", &page.limit);
 	if (r < 0)
 		return r;
 	page.limit = (uint32_t)min_u64(page.limit ? page.limit : standard, most);

@@ -78,12 +78,12 @@ static void hasten_if_starved(struct in_flight *f, usec_t now)
 {
 	struct decision *d = &f->decision;
 	uint64_t before = add_u64(d->before.available, d->before.swap_free);
-	uint64_t returned = sub_u64(
+	uint64_t reclaimed = sub_u64(
 		add_u64(f->sampler->domain.reading.available, f->sampler->domain.reading.swap_free),
 		before);
 
 	if (d->hastened || d->signal != SIGKILL ||
-	    !kill_is_starved(&d->watch, now, returned, proc_reclaimable(&d->memory)))
+	    !kill_is_starved(&d->watch, now, reclaimed, proc_reclaimable(&d->memory)))
 		return;
 	d->hastened = true;
 	kill_hasten(f->machine->kill_ops, f->machine->proc_fd, f->reapers, &f->victim);
@@ -101,11 +101,11 @@ static bool is_cancelled(const struct in_flight *f)
 	       !confirm_may_kill(f, d->pid, f->config->policies.subtree);
 }
 
-static bool memory_may_come(struct in_flight *f, uint64_t available, usec_t now)
+static bool may_free_more(struct in_flight *f, uint64_t available, usec_t now)
 {
 	const struct decision *d = &f->decision;
 
-	return kill_memory_may_come(&(struct kill_late){
+	return kill_may_free_more(&(struct kill_late){
 		.expected = &d->memory,
 		.since_gone = now - d->gone_at,
 		.available_then = d->gone_available,
@@ -145,11 +145,11 @@ enum kill_progress in_flight_judge(struct in_flight *f, const struct policy_judg
 		d->gone_available = facts.available_now;
 	}
 	if (facts.gone && is_conclusive(d) && is_ineffective(f) &&
-	    memory_may_come(f, facts.available_now, now))
+	    may_free_more(f, facts.available_now, now))
 		return KILL_PROGRESS_WAIT;
 	progress = kill_judge(&facts);
-	d->called_off = progress == KILL_PROGRESS_ESCALATE && is_cancelled(f);
-	return d->called_off ? KILL_PROGRESS_CANCELLED : progress;
+	d->cancelled_by_reload = progress == KILL_PROGRESS_ESCALATE && is_cancelled(f);
+	return d->cancelled_by_reload ? KILL_PROGRESS_CANCELLED : progress;
 }
 
 /* Its memory is theirs, and what keeps it keeps theirs. */
@@ -256,18 +256,18 @@ static void learn(struct in_flight *f, usec_t now)
 		skip_victim(f, d->error < 0 ? BACKOFF_REFUSED : BACKOFF_UNKILLABLE, now);
 	else if (d->outcome == KILL_PROGRESS_RECLAIMED)
 		skip_victim(f, BACKOFF_STILL_EXITING, now);
-	else if (d->outcome == KILL_PROGRESS_GONE)
+	else if (d->outcome == KILL_PROGRESS_EXITED)
 		backoff_succeed(&f->selection->backoff, d->pid, d->start_ticks);
-	if (d->outcome == KILL_PROGRESS_GONE && d->signal == SIGTERM)
+	if (d->outcome == KILL_PROGRESS_EXITED && d->signal == SIGTERM)
 		note_heirs(f, now);
-	if (d->outcome == KILL_PROGRESS_GONE)
+	if (d->outcome == KILL_PROGRESS_EXITED)
 		forget_killed(f);
 
 	d->freed = freed_since(f);
 	note_worth(f);
 	d->ineffective =
 		is_conclusive(d) &&
-		(d->outcome == KILL_PROGRESS_GONE || d->outcome == KILL_PROGRESS_RECLAIMED) &&
+		(d->outcome == KILL_PROGRESS_EXITED || d->outcome == KILL_PROGRESS_RECLAIMED) &&
 		is_ineffective(f);
 	if (d->ineffective)
 		backoff_add_kind(&f->selection->backoff, &subject,
@@ -319,7 +319,7 @@ static bool is_still_exiting(const struct in_flight *f, enum kill_progress outco
 {
 	if (outcome == KILL_PROGRESS_RECLAIMED && f->victim.thawed.n_levels == 0)
 		return true; /* its exit is recorded */
-	return outcome != KILL_PROGRESS_GONE && outcome != KILL_PROGRESS_CANCELLED &&
+	return outcome != KILL_PROGRESS_EXITED && outcome != KILL_PROGRESS_CANCELLED &&
 	       f->victim.thawed.n_levels > 0 && f->decision.refreeze;
 }
 
@@ -329,7 +329,7 @@ static void keep_until_exit(struct in_flight *f)
 	kill_victim_init(&f->victim);
 }
 
-enum report_event in_flight_end(struct in_flight *f, usec_t now, enum kill_progress outcome)
+enum report_event in_flight_finish(struct in_flight *f, usec_t now, enum kill_progress outcome)
 {
 	struct decision *d = &f->decision;
 
@@ -399,7 +399,7 @@ static void note_start(struct in_flight *f, usec_t now)
 	f->selection->n_vanished = 0;
 	note_streak(f, now);
 	backoff_confirm(&f->selection->backoff);
-	backoff_spend(&f->selection->backoff, d->avoided_kinds);
+	backoff_spend(&f->selection->backoff, d->skipped_kinds);
 }
 
 enum report_event in_flight_start(struct in_flight *f, int signal, usec_t now)
@@ -427,7 +427,7 @@ enum report_event in_flight_start(struct in_flight *f, int signal, usec_t now)
 	d->watch = (struct kill_watch){ .moved_at = d->signalled_at };
 	if (r < 0) { /* not permitted: there is nothing to wait for */
 		d->error = r;
-		return in_flight_end(f, now, KILL_PROGRESS_UNKILLABLE);
+		return in_flight_finish(f, now, KILL_PROGRESS_UNKILLABLE);
 	}
 	d->signal = signal;
 	f->regime->state = REGIME_KILLING;

@@ -8,11 +8,25 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/types.h>
 
 #include "lib/kill/kill.h"
 
 struct machine;
+
+/* What was logged, and is kept for the bus. */
+struct probe_lines {
+	char **lines;
+	size_t n;
+};
+
+static inline void probe_lines_done(struct probe_lines *kept)
+{
+	for (size_t i = 0; i < kept->n; i++)
+		free(kept->lines[i]);
+	free(kept->lines);
+}
 
 /* What was found at start. */
 struct probe_results {
@@ -25,12 +39,12 @@ struct probe_results {
 	int thaw_error[2];	/* by "is v1": where it could not be tested */
 	bool in_user_namespace; /* and others are outside of it */
 	bool self_test_reaped;
-	bool self_test_stuck;	       /* its child does not exit */
-	bool is_unprivileged;	       /* it was not started as root */
-	uint64_t missing_capabilities; /* bit by number, of those that are needed */
-	pid_t self_test_pid;	       /* the child of the self-test; 0: none */
-	char **missing_privileges;     /* what it is not permitted to do, as logged at start */
-	size_t n_missing_privileges;
+	bool self_test_stuck;		       /* its child does not exit */
+	bool is_unprivileged;		       /* it was not started as root */
+	uint64_t missing_capabilities;	       /* bit by number, of those that are needed */
+	pid_t self_test_pid;		       /* the child of the self-test; 0: none */
+	struct probe_lines missing_privileges; /* what it is not permitted to do */
+	struct probe_lines limitations;	       /* what else does not work here, or is in doubt */
 };
 
 /* What it works on; borrowed. */

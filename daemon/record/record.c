@@ -64,22 +64,22 @@ static void fill_ranked(const struct victim_candidate *candidate, struct history
 	set_text(ranked->verdict, victim_verdict_to_string(candidate->verdict));
 }
 
-static void fill_avoided(const struct selection *sel, struct history_entry *e)
+static void fill_skipped(const struct selection *sel, struct history_entry *e)
 {
 	const struct victim_result *choice = &sel->choice;
-	const struct victim_candidate *avoided = &choice->avoided;
+	const struct victim_candidate *skipped = &choice->skipped;
 	const struct census_process *process;
 
-	if (!avoided->node)
+	if (!skipped->node)
 		return;
-	process = victim_leader(&sel->sampler->census, &sel->request, avoided->node);
-	set_text(e->skipped_for, choice->skipped_for == BACKOFF_SIMILAR ? "kind" : "failed");
+	process = victim_leader(&sel->sampler->census, &sel->request, skipped->node);
+	set_text(e->skipped_for, choice->skipped_for == BACKOFF_SIMILAR ? "similar" : "failed");
 	e->skipped_pid = (uint32_t)process->pid;
 	set_text(e->skipped_comm, process->comm);
 	set_path(e->skipped_cgroup,
-		 avoided->cgroup ? avoided->cgroup->path : census_cgroup_path(process));
-	e->skipped_footprint_bytes = proc_reclaimable(&avoided->memory);
-	e->skipped_score_bytes = avoided->estimate;
+		 skipped->cgroup ? skipped->cgroup->path : census_cgroup_path(process));
+	e->skipped_footprint_bytes = proc_reclaimable(&skipped->memory);
+	e->skipped_score_bytes = skipped->estimate;
 }
 
 static void fill_victim(const struct victim_candidate *victim, struct history_entry *e)
@@ -113,7 +113,7 @@ void record_choice(const struct in_flight *f, const struct policy *policy, const
 	e->candidates = (uint32_t)choice->n_candidates;
 	e->precise_reads = choice->n_reads;
 	e->approximate = choice->approximate;
-	fill_avoided(f->selection, e);
+	fill_skipped(f->selection, e);
 	e->choose_usec = f->decision.choose_usec;
 	e->n_ranked = (uint32_t)min_u64(choice->n_ranked, HISTORY_RANKED_MAX);
 	for (unsigned i = 0; i < e->n_ranked; i++)

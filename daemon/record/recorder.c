@@ -49,8 +49,8 @@ struct recorder {
 	usec_t signalled_at;
 	uint64_t before; /* available + swap free, at the decision */
 	unsigned next_mark;
-	uint64_t gain; /* with returned_at: see recorder_returned(); 0: nothing yet */
-	usec_t returned_at;
+	uint64_t gain; /* with reclaimed_at: see recorder_reclaimed(); 0: nothing yet */
+	usec_t reclaimed_at;
 
 	/* The emergency. */
 	usec_t emergency_until; /* if nothing more is demanded */
@@ -155,7 +155,7 @@ void recorder_exited(struct recorder *a, pid_t pid)
 {
 	if (!is_exiting(a) || a->entry.pid != (uint32_t)pid)
 		return;
-	set_text(a->entry.outcome, kill_progress_to_string(KILL_PROGRESS_GONE));
+	set_text(a->entry.outcome, kill_progress_to_string(KILL_PROGRESS_EXITED));
 	history_put(a->history, &a->entry);
 }
 
@@ -197,7 +197,7 @@ void recorder_sample(struct recorder *a, usec_t now)
 	bytes = gain_of(a);
 	if (bytes > a->gain + a->gain / 8) {
 		a->gain = bytes;
-		a->returned_at = now;
+		a->reclaimed_at = now;
 	}
 	if (a->f->regime->state == REGIME_KILLING && a->f->decision.hastened)
 		note_steps(a, &a->f->victim, &a->entry);
@@ -220,12 +220,12 @@ usec_t recorder_next(const struct recorder *a, usec_t now)
 	return sub_u64(a->signalled_at + marks[a->next_mark].after, now);
 }
 
-bool recorder_returned(const struct recorder *a, uint64_t *ret_bytes, usec_t *ret_within)
+bool recorder_reclaimed(const struct recorder *a, uint64_t *ret_bytes, usec_t *ret_within)
 {
 	if (a->gain == 0)
 		return false;
 	*ret_bytes = a->gain;
-	*ret_within = sub_u64(a->returned_at, a->signalled_at);
+	*ret_within = sub_u64(a->reclaimed_at, a->signalled_at);
 	return true;
 }
 
@@ -287,7 +287,7 @@ static void note_outcome(struct recorder *a)
 	e->ineffective = d->ineffective;
 	if (d->error < 0)
 		set_text(e->error, strerror(-d->error));
-	if (e->thawed_levels > 0 && d->outcome == KILL_PROGRESS_GONE)
+	if (e->thawed_levels > 0 && d->outcome == KILL_PROGRESS_EXITED)
 		e->refrozen = d->refrozen;
 	fill_after(a, e);
 	history_put(a->history, e);
@@ -338,10 +338,10 @@ static void note_no_victim(struct recorder *a, const struct policy *policy)
 }
 
 /* Of the limited cgroup; there was no choice. */
-static void note_explained(struct recorder *a)
+static void note_cgroup_limit(struct recorder *a)
 {
 	record_occasion(a->f->sampler, a->f->sampler->stalls.policy, a->boot, &a->draft);
-	set_text(a->draft.kind, "explained");
+	set_text(a->draft.kind, "cgroup-limit");
 	set_path(a->draft.cgroup, a->f->sampler->stalls.walk.verdict.limited);
 	history_put(a->history, &a->draft);
 }
@@ -390,8 +390,8 @@ void recorder_note(struct recorder *a, enum report_event event,
 	case REPORT_NO_VICTIM:
 		note_no_victim(a, judgement->policy);
 		break;
-	case REPORT_EXPLAINED:
-		note_explained(a);
+	case REPORT_CGROUP_LIMIT:
+		note_cgroup_limit(a);
 		break;
 	case REPORT_STUCK:
 	case REPORT_CHANGED:

@@ -49,7 +49,7 @@ uint64_t recorder_open_id(const struct recorder *recorder);
 
 /* Of the last victim: how much was reclaimed, and in what time since its last signal (the shortest
  * by which it was nearly all of that).  false: nothing is known yet. */
-bool recorder_returned(const struct recorder *recorder, uint64_t *ret_bytes, usec_t *ret_within);
+bool recorder_reclaimed(const struct recorder *recorder, uint64_t *ret_bytes, usec_t *ret_within);
 
 /* At the exit of the daemon: what is open is closed as it is. */
 void recorder_close(struct recorder *recorder);

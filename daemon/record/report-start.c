@@ -17,6 +17,7 @@
 #include "daemon/record/recorder.h"
 #include "daemon/record/report.h"
 #include "daemon/watch/sampler.h"
+#include "lib/base/errors.h"
 #include "lib/base/format.h"
 #include "lib/explain/describe.h"
 
@@ -37,7 +38,7 @@ static void report_pressure(const struct probe_results *a, bool has_psi)
 {
 	if (!has_psi)
 		log_info(
-			"pressure: no PSI on this kernel (CONFIG_PSI, psi=1): memory alone decides");
+			"pressure: no PSI on this kernel (CONFIG_PSI, psi=1): only conditions on memory and swap apply");
 	else if (a->psi_trigger_error == 0)
 		log_info("pressure: PSI, trigger at some 70 ms in 1 s");
 	else if (a->psi_fallback_error == 0)
@@ -61,10 +62,13 @@ static void report_accuracy(const struct accuracy *accuracy)
 			 format_bytes(accuracy_interval(accuracy, 0, false, 1).hi, error));
 }
 
-/* For the log, and for MissingPrivileges of org.reckond1. */
-__attribute__((format(printf, 2, 3))) static void say_limit(struct probe_results *probed,
-							    const char *format, ...)
+/* What does not work, for the log, and for MissingPrivileges of org.reckond1; or, if no privilege
+ * would help, for Limitations. */
+__attribute__((format(printf, 3, 4))) static void
+say_lack(struct probe_results *probed, bool is_privilege, const char *format, ...)
 {
+	struct probe_lines *kept =
+		is_privilege ? &probed->missing_privileges : &probed->limitations;
 	char text[256];
 	char **grown;
 	va_list ap;
@@ -72,14 +76,16 @@ __attribute__((format(printf, 2, 3))) static void say_limit(struct probe_results
 	va_start(ap, format);
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
-	log_event(MESSAGE_ID_LIMIT, LOG_NOTICE, "missing privilege: %s", text);
-	grown = reallocarray(probed->missing_privileges, probed->n_missing_privileges + 1,
-			     sizeof(*grown));
+	if (is_privilege)
+		log_event(MESSAGE_ID_PRIVILEGE, LOG_NOTICE, "missing privilege: %s", text);
+	else
+		log_event(MESSAGE_ID_LIMITATION, LOG_NOTICE, "limitation: %s", text);
+	grown = reallocarray(kept->lines, kept->n + 1, sizeof(*grown));
 	if (!grown)
 		return;
-	probed->missing_privileges = grown;
-	grown[probed->n_missing_privileges] = strdup(text);
-	probed->n_missing_privileges += grown[probed->n_missing_privileges] != NULL;
+	kept->lines = grown;
+	grown[kept->n] = strdup(text);
+	kept->n += grown[kept->n] != NULL;
 }
 
 void report_doubts(struct reporter *rep)
@@ -89,15 +95,15 @@ void report_doubts(struct reporter *rep)
 	rep->doubts |= doubts;
 	for (unsigned i = 0; i < MEMORY_DOUBTS; i++)
 		if (doubts & 1U << i)
-			say_limit(rep->probed, "%s",
-				  memory_doubt_to_string((enum memory_doubt)(1U << i)));
+			say_lack(rep->probed, false, "%s",
+				 memory_doubt_to_string((enum memory_doubt)(1U << i)));
 }
 
-/* The capabilities that it needs. */
+/* Those that it needs. */
 static const struct {
-	unsigned capability;
+	unsigned number;
 	const char *name, *text; /* what it may not do without */
-} limits[] = {
+} capabilities[] = {
 	{ CAP_KILL, "CAP_KILL", "may not kill processes of other users (CAP_KILL)" },
 	{ CAP_SYS_NICE, "CAP_SYS_NICE",
 	  "may not raise priorities (CAP_SYS_NICE): on a busy machine memory "
@@ -111,7 +117,7 @@ static const struct {
 	{ CAP_DAC_OVERRIDE, "CAP_DAC_OVERRIDE",
 	  "may not thaw or kill groups of other users (CAP_DAC_OVERRIDE)" },
 	{ CAP_CHECKPOINT_RESTORE, "CAP_CHECKPOINT_RESTORE",
-	  "may not look at files that processes map (CAP_CHECKPOINT_RESTORE): one on a "
+	  "may not examine files that processes map (CAP_CHECKPOINT_RESTORE): one on a "
 	  "tmpfs that seems to be deleted, but has another name, counts as deleted" },
 };
 
@@ -123,9 +129,10 @@ static void report_remedy(const struct probe_results *a)
 
 	if (a->missing_capabilities == 0 || a->in_user_namespace)
 		return;
-	for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
-		if (a->missing_capabilities & ((uint64_t)1 << limits[i].capability))
-			n += (size_t)snprintf(names + n, sizeof(names) - n, " %s", limits[i].name);
+	for (size_t i = 0; i < ARRAY_SIZE(capabilities); i++)
+		if (a->missing_capabilities & ((uint64_t)1 << capabilities[i].number))
+			n += (size_t)snprintf(names + n, sizeof(names) - n, " %s",
+					      capabilities[i].name);
 	if (a->is_unprivileged)
 		log_notice(
 			"To have these privileges, run reckond as root: systemctl start reckond, "
@@ -136,53 +143,68 @@ static void report_remedy(const struct probe_results *a)
 			   names);
 }
 
-static void report_limits(struct reporter *rep)
+/* What it may not do: by its capabilities, for its own memory and threads, or to others. */
+static void report_privileges(const struct reporter *rep)
 {
 	const struct probe_results *a = rep->probed;
 
 	if (a->in_user_namespace)
-		say_limit(rep->probed,
-			  "in a user namespace: capabilities count for processes within it only");
-	for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
-		if (a->missing_capabilities & ((uint64_t)1 << limits[i].capability))
-			say_limit(rep->probed, "%s", limits[i].text);
+		say_lack(rep->probed, true,
+			 "in a user namespace: capabilities count for processes within it only");
+	for (size_t i = 0; i < ARRAY_SIZE(capabilities); i++)
+		if (a->missing_capabilities & ((uint64_t)1 << capabilities[i].number))
+			say_lack(rep->probed, true, "%s", capabilities[i].text);
 	report_remedy(a);
 	if (a->memory_lock_error < 0)
-		say_limit(rep->probed,
-			  "own memory is not locked: %s (LimitMEMLOCK= of the unit, ulimit -l)",
-			  strerror(-a->memory_lock_error));
+		say_lack(rep->probed, true,
+			 "own memory is not locked: %s (LimitMEMLOCK= of the unit, ulimit -l)",
+			 strerror(-a->memory_lock_error));
 	if (a->oom_score_adj_error < 0)
-		say_limit(rep->probed, "own oom_score_adj is not -1000: %s",
-			  strerror(-a->oom_score_adj_error));
+		say_lack(rep->probed, error_is_denied(a->oom_score_adj_error),
+			 "own oom_score_adj is not -1000: %s", strerror(-a->oom_score_adj_error));
 	if (a->fifo_error < 0)
-		say_limit(rep->probed, "reapers run at normal priority: %s",
-			  strerror(-a->fifo_error));
+		say_lack(rep->probed, error_is_denied(a->fifo_error),
+			 "reapers run at normal priority: %s", strerror(-a->fifo_error));
+	if (rep->f->sampler->census.n_unreadable > 0)
+		say_lack(rep->probed, true, "%zu processes cannot be read and will not be chosen",
+			 rep->f->sampler->census.n_unreadable);
+}
+
+static void report_self_test(const struct reporter *rep)
+{
+	const struct probe_results *a = rep->probed;
+
+	for (unsigned step = 0; step < _KILL_STEP_MAX; step++)
+		if (a->self_test_result[step] < 0)
+			say_lack(rep->probed, error_is_denied(a->self_test_result[step]),
+				 "self-test could not %s: %s", kill_step_to_string(step),
+				 strerror(-a->self_test_result[step]));
+	for (int v1 = 0; v1 < 2; v1++)
+		if (a->thaw_error[v1] < 0)
+			say_lack(rep->probed, error_is_denied(a->thaw_error[v1]),
+				 "may not thaw frozen groups (v%d): %s", v1 ? 1 : 2,
+				 strerror(-a->thaw_error[v1]));
+	if (a->self_test_stuck)
+		say_lack(rep->probed, false,
+			 "the child of the self-test does not exit: it may be impossible to kill "
+			 "frozen processes here");
+	if (a->self_test_result[KILL_STEP_REAP] == 0 && !a->self_test_reaped)
+		say_lack(rep->probed, false,
+			 "process_mrelease does not work here: victims free their own memory");
+}
+
+static void report_lacks(struct reporter *rep)
+{
+	report_privileges(rep);
 	if (rep->f->ledger_error < 0)
-		say_limit(
-			rep->probed,
+		say_lack(
+			rep->probed, error_is_denied(rep->f->ledger_error),
 			"groups that are thawed are not frozen again if reckond is killed: no file 'thawed' "
 			"in the runtime directory: %s",
 			thaw_state_strerror(rep->f->ledger_error));
-	if (rep->f->sampler->census.n_unreadable > 0)
-		say_limit(rep->probed, "%zu processes cannot be read and will not be chosen",
-			  rep->f->sampler->census.n_unreadable);
-	if (rep->f->config->policies.dry_run)
-		return;
-	for (unsigned step = 0; step < _KILL_STEP_MAX; step++)
-		if (a->self_test_result[step] < 0)
-			say_limit(rep->probed, "self-test could not %s: %s",
-				  kill_step_to_string(step), strerror(-a->self_test_result[step]));
-	for (int v1 = 0; v1 < 2; v1++)
-		if (a->thaw_error[v1] < 0)
-			say_limit(rep->probed, "may not thaw frozen groups (v%d): %s", v1 ? 1 : 2,
-				  strerror(-a->thaw_error[v1]));
-	if (a->self_test_stuck)
-		say_limit(rep->probed,
-			  "the child of the self-test does not exit: it may be impossible to kill "
-			  "frozen processes here");
-	if (a->self_test_result[KILL_STEP_REAP] == 0 && !a->self_test_reaped)
-		say_limit(rep->probed,
-			  "process_mrelease does not work here: victims free their own memory");
+	if (!rep->f->config->policies.dry_run)
+		report_self_test(rep);
+	report_doubts(rep);
 }
 
 static void report_history(const struct recorder *recorder, const struct history_store *store)
@@ -219,8 +241,7 @@ void report_start(struct reporter *rep, const struct history_store *store)
 	report_policies(&rep->f->config->policies, r);
 	report_history(rep->recorder, store);
 	log_info("processes: %zu", rep->f->sampler->census.n_processes);
-	report_limits(rep);
-	report_doubts(rep);
+	report_lacks(rep);
 	log_info("%s", rep->f->config->policies.dry_run
 			       ? "Ready; dry run: no process will be killed."
 			       : "Ready; self-test done.");

@@ -86,15 +86,15 @@ const char *report_next(const struct decision *d, char *buf, size_t size)
 
 const char *report_skipped_larger(const struct decision *d, char *buf, size_t size)
 {
-	char comm[16], group[sizeof(d->avoided_group)];
+	char comm[16], group[sizeof(d->skipped_group)];
 	const char *why = d->skipped_for == BACKOFF_SIMILAR
 				  ? "as killing a similar one freed little"
-				  : "as the last try to kill it failed";
+				  : "as the last attempt to kill it failed";
 
 	buf[0] = '\0';
-	if (d->avoided_group[0] != '\0')
+	if (d->skipped_group[0] != '\0')
 		snprintf(buf, size, "; not the larger cgroup %s, %s",
-			 format_foreign(d->avoided_group, group, sizeof(group)), why);
+			 format_foreign(d->skipped_group, group, sizeof(group)), why);
 	else if (d->skipped_pid > 0)
 		snprintf(buf, size, "; not the larger %s (pid %d), %s",
 			 format_foreign(d->skipped_comm, comm, sizeof(comm)), d->skipped_pid, why);
@@ -130,7 +130,7 @@ static void describe_reclaimed(const struct reporter *rep, char *buf, size_t siz
 	uint64_t bytes;
 	usec_t within;
 
-	if (!recorder_returned(rep->recorder, &bytes, &within) ||
+	if (!recorder_reclaimed(rep->recorder, &bytes, &within) ||
 	    bytes < proc_reclaimable(&d->memory) / LITTLE_SHARE)
 		snprintf(buf, size, "exited after %" PRIu64 " ms, so far little more is available",
 			 (d->finished_at - d->decided_at) / USEC_PER_MSEC);
@@ -146,7 +146,7 @@ void report_outcome(const struct reporter *rep, const char *name, char *buf, siz
 	char reclaimed_text[96];
 
 	describe_reclaimed(rep, reclaimed_text, sizeof(reclaimed_text));
-	if (d->called_off)
+	if (d->cancelled_by_reload)
 		snprintf(
 			buf, size,
 			"%s did not exit on SIGTERM and is not killed: the configuration has changed",

@@ -86,10 +86,9 @@ static void report_thawed(const struct decision *d, const struct freezer_thawed 
 		log_notice("%s: frozen, and is not to be thawed: SIGKILL in place of SIGTERM.",
 			   name);
 	if (thawed->ledger_error < 0)
-		log_warning(
-			"%s: if reckond is killed before its group is frozen again, that is not "
-			"made up for: %s.",
-			name, strerror(-thawed->ledger_error));
+		log_warning("%s: if reckond is killed before its group is frozen again, it remains "
+			    "thawed: %s.",
+			    name, strerror(-thawed->ledger_error));
 }
 
 /* What is worth knowing, but not the decision itself. */
@@ -128,7 +127,7 @@ static void report_signalled(const struct reporter *rep)
 	const struct decision *d = &rep->f->decision;
 	char text[1024], name[384], memory[DESCRIBE_MEMORY_SIZE], size[FORMAT_BYTES_SIZE],
 		next[256], others[96];
-	char avoided[256];
+	char skipped[256];
 
 	describe_memory(&d->before, memory);
 	snprintf(text, sizeof(text),
@@ -140,7 +139,7 @@ static void report_signalled(const struct reporter *rep)
 		 d->dry_run ? "but this is a dry run" : record_signal_name(d->signal), d->policy,
 		 memory, PERCENT_ARGS(d->pressure_full), d->n_reads, d->n_candidates,
 		 d->approximate ? ", approximately" : "",
-		 report_skipped_larger(d, avoided, sizeof(avoided)),
+		 report_skipped_larger(d, skipped, sizeof(skipped)),
 		 report_next(d, next, sizeof(next)));
 	log_decision(rep, d->dry_run ? MESSAGE_ID_DRY_RUN : MESSAGE_ID_SIGNALLED, LOG_WARNING,
 		     text);
@@ -149,15 +148,15 @@ static void report_signalled(const struct reporter *rep)
 			   "is not killed with it.",
 			   d->pid, d->n_respawned);
 	if (d->n_sharers_left > 0 || (d->sharers_error < 0 && !errno_is_gone(d->sharers_error)))
-		log_notice("Pid %d: others may share its memory and would be next: %u not asked "
-			   "about%s%s.",
+		log_notice("Pid %d: others may share its memory and would be next: %u not "
+			   "examined%s%s.",
 			   d->pid, d->n_sharers_left, d->sharers_error ? ", " : "",
 			   d->sharers_error ? strerror(-d->sharers_error) : "");
 	if (!d->dry_run)
 		report_steps(rep);
 }
 
-static void report_ended(const struct reporter *rep)
+static void report_finished(const struct reporter *rep)
 {
 	const struct decision *d = &rep->f->decision;
 	char text[1280], name[384], memory[DESCRIBE_MEMORY_SIZE], outcome[640];
@@ -210,7 +209,7 @@ static void report_skipped(const struct reporter *rep, enum report_event event)
 			 report_short_name(d, name, sizeof(name)), strerror(-d->error), seconds);
 	else if (event == REPORT_CANNOT_CONFIRM)
 		snprintf(text, sizeof(text),
-			 "%s was not what it was chosen as, or where, in %d attempts: skipped for "
+			 "%s had changed or was moved after each of %d choices: skipped for "
 			 "%" PRIu64 " s.",
 			 report_short_name(d, name, sizeof(name)), BACKOFF_TRIES, seconds);
 	else
@@ -256,14 +255,14 @@ static void report_stuck(const struct reporter *rep)
 }
 
 /* Once, until there is no pressure any more. */
-static void report_explained(struct reporter *rep)
+static void report_cgroup_limit(struct reporter *rep)
 {
 	const struct stall_verdict *v = &rep->f->sampler->stalls.walk.verdict;
 	char cgroup[STALL_PATH_MAX];
 
 	rep->f->sampler->stalls.reported = true;
 	log_event(
-		MESSAGE_ID_EXPLAINED, LOG_NOTICE,
+		MESSAGE_ID_CGROUP_LIMIT, LOG_NOTICE,
 		"Memory pressure, but not killing for policy %s: cgroup %s is at its own limit and "
 		"stalled " PERCENT_FORMAT " of the time, all others at most " PERCENT_FORMAT ".",
 		rep->f->sampler->stalls.policy->name,
@@ -282,7 +281,7 @@ static void report_event(struct reporter *rep, enum report_event event, usec_t n
 		report_escalated(rep);
 		break;
 	case REPORT_FINISHED:
-		report_ended(rep);
+		report_finished(rep);
 		break;
 	case REPORT_CANCELLED:
 		report_cancelled(rep);
@@ -295,11 +294,11 @@ static void report_event(struct reporter *rep, enum report_event event, usec_t n
 	case REPORT_SPARED:
 		report_skipped(rep, event);
 		break;
-	case REPORT_EXPLAINED:
-		report_explained(rep);
+	case REPORT_CGROUP_LIMIT:
+		report_cgroup_limit(rep);
 		break;
 	case REPORT_CHANGED:
-		log_notice("Pid %d is not any more what it was chosen as, or where: looking again.",
+		log_notice("Pid %d has changed or was moved since it was chosen: choosing again.",
 			   rep->f->decision.pid);
 		break;
 	case REPORT_NO_VICTIM: /* with where memory is, when that is known */
@@ -336,9 +335,8 @@ void report(struct reporter *rep, enum report_event event, const struct policy_j
 			PERCENT_ARGS(psi_history_some(&rep->f->sampler->domain.psi, USEC_PER_SEC)));
 	if (judgement->policy && !rep->warned) {
 		rep->warned = true;
-		log_event(MESSAGE_ID_LOW_MEMORY, LOG_WARNING,
-			  "Memory is getting short: %s (policy %s).", memory,
-			  judgement->policy->name);
+		log_event(MESSAGE_ID_LOW_MEMORY, LOG_WARNING, "Memory is low: %s (policy %s).",
+			  memory, judgement->policy->name);
 	}
 }
 

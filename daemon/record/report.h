@@ -39,7 +39,7 @@ void report_sample_failed(struct reporter *rep, int error, usec_t now);
 /* A call of the event loop itself; it continues. */
 void report_loop_failed(struct reporter *rep, int error, usec_t now);
 
-/* What was found at start; what is missing is kept in probed.  store: NULL: there is none. */
+/* What was found at start; what does not work is kept in probed.  store: NULL: there is none. */
 void report_start(struct reporter *rep, const struct history_store *store);
 
 /* Figures of memory that cannot be true (enum memory_doubt): each kind once, and kept in

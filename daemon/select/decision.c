@@ -9,22 +9,22 @@
 #include "daemon/select/selection.h"
 #include "daemon/watch/sampler.h"
 
-static void record_avoided(struct decision *d, const struct selection *sel)
+static void record_skipped(struct decision *d, const struct selection *sel)
 {
 	const struct victim_result *result = &sel->choice;
-	const struct victim_candidate *avoided = &result->avoided;
+	const struct victim_candidate *skipped = &result->skipped;
 	const struct census_process *process;
 
-	d->avoided_kinds = result->avoided_kinds;
+	d->skipped_kinds = result->skipped_kinds;
 	d->skipped_for = result->skipped_for;
-	if (!avoided->node)
+	if (!skipped->node)
 		return;
-	process = victim_leader(&sel->sampler->census, &sel->request, avoided->node);
+	process = victim_leader(&sel->sampler->census, &sel->request, skipped->node);
 	d->skipped_pid = process->pid;
 	memcpy(d->skipped_comm, process->comm, sizeof(d->skipped_comm));
-	if (avoided->cgroup)
-		snprintf(d->avoided_group, sizeof(d->avoided_group), "%.*s",
-			 (int)sizeof(d->avoided_group) - 1, avoided->cgroup->path);
+	if (skipped->cgroup)
+		snprintf(d->skipped_group, sizeof(d->skipped_group), "%.*s",
+			 (int)sizeof(d->skipped_group) - 1, skipped->cgroup->path);
 }
 
 void decision_record(struct decision *d, const struct selection *sel, const struct policy *policy,
@@ -77,7 +77,7 @@ void decision_record(struct decision *d, const struct selection *sel, const stru
 	snprintf(d->cgroup, sizeof(d->cgroup), "%s", census_cgroup_path(process));
 	snprintf(d->policy, sizeof(d->policy), "%s", policy->name);
 	decision_note_next(d, result, NULL);
-	record_avoided(d, sel);
+	record_skipped(d, sel);
 }
 
 bool decision_is_killed_with(const struct decision *d, const struct kill_victim *victim,

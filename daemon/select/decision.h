@@ -74,9 +74,9 @@ struct decision {
 	/* The one with the higher score that was skipped; of a cgroup: the largest in it. */
 	pid_t skipped_pid; /* 0: there was none */
 	char skipped_comm[16];
-	char avoided_group[128]; /* a cgroup: its path, perhaps cut */
+	char skipped_group[128]; /* a cgroup: its path, perhaps cut */
 	enum backoff_verdict skipped_for;
-	unsigned avoided_kinds; /* as in backoff_kinds() */
+	unsigned skipped_kinds; /* as in backoff_kinds() */
 
 	struct memory_reading before; /* the machine, at the decision */
 	unsigned pressure_full;	      /* permyriad, over the policy's time */
@@ -94,14 +94,14 @@ struct decision {
 	uint64_t gone_available; /* memory and swap, then */
 	usec_t finished_at;
 	usec_t frozen_usec; /* since the signal, in which the victim could do nothing about it */
-	unsigned n_thawed_again; /* because its group was frozen again meanwhile */
-	bool stays_frozen;	 /* it cannot be helped: there is nothing to wait for */
-	bool called_off;	 /* no SIGKILL any more: the configuration is another */
-	bool skips_term;	 /* SIGKILL in place of a SIGTERM that it could not have handled */
-	bool unit_is_marked;	 /* its unit's manager was notified: unit.h */
-	int unit_error;		 /* -errno of that */
-	int error;		 /* -errno of opening or signalling, 0 */
-	int refrozen;		 /* levels frozen again, or -errno */
+	unsigned n_thawed_again;  /* because its group was frozen again meanwhile */
+	bool stays_frozen;	  /* it cannot be helped: there is nothing to wait for */
+	bool cancelled_by_reload; /* no SIGKILL any more: the configuration has changed */
+	bool skips_term;	  /* SIGKILL in place of a SIGTERM that it could not have handled */
+	bool unit_is_marked;	  /* its unit's manager was notified: unit.h */
+	int unit_error;		  /* -errno of that */
+	int error;		  /* -errno of opening or signalling, 0 */
+	int refrozen;		  /* levels frozen again, or -errno */
 	enum kill_progress outcome;
 	usec_t backoff_usec; /* 0: not because it failed */
 	uint64_t freed;	     /* bytes, by the whole machine, until it was over */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* selection: what is left of it in calm. */
+/* selection: releases what only watch needs. */
 #include "daemon/select/selection.h"
 
-void selection_rest(struct selection *s, const struct census *census)
+void selection_release(struct selection *s, const struct census *census)
 {
 	victim_done(&s->choice);		  /* it is of the processes of then */
 	(void)victim_reserve(&s->choice, census); /* else the next sample does it */

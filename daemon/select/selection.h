@@ -33,4 +33,4 @@ struct selection {
 };
 
 /* Calm again: what a peak of processes has left is freed, and memory has recovered. */
-void selection_rest(struct selection *s, const struct census *census);
+void selection_release(struct selection *s, const struct census *census);

@@ -14,7 +14,7 @@
  * holder (HOLDER_WAIT_USEC, HOLDER_STARVED_USEC). */
 #define SURVEY_DEEP_USEC	 (200 * USEC_PER_MSEC)
 #define SURVEY_DEEP_STARVED_USEC (800 * USEC_PER_MSEC)
-/* Mappings are read of processes that have not touched so much of what is looked for. */
+/* Mappings are read of processes that have not touched so much of what is searched for. */
 #define SURVEY_UNTOUCHED_SHARE 4
 /* In watch it is checked so often whether a survey is needed. */
 #define WATCH_CHECK_USEC (200 * USEC_PER_MSEC)

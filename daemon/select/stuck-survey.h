@@ -10,7 +10,7 @@
 
 #include "daemon/select/stuck.h"
 
-/* Asks for both.  missing: the bytes that are looked for. */
+/* Asks for both.  missing: the bytes that are searched for. */
 void stuck_ask_survey(struct stuck *s, uint64_t missing, usec_t now);
 /* The same for all that no process owns. */
 void stuck_ask_about_growth(struct selection *sel, usec_t now);

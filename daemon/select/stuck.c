@@ -22,7 +22,7 @@
 /* A victim is searched for again so often; sooner where memory continues to fall (STUCK_SOON_USEC).
  */
 #define CHOOSE_AGAIN_USEC (1 * USEC_PER_SEC)
-/* While none is eligible, a survey is looked at so often, at consecutive samples. */
+/* While none is eligible, a survey is examined so often, at consecutive samples. */
 #define NOMINATIONS_MAX 4
 /* What was reported this long ago is reported again when it happens again. */
 #define REPORT_AGAIN_USEC (60 * USEC_PER_SEC)
@@ -157,7 +157,7 @@ static struct holder_facts holder_facts_of(const struct selection *sel, const st
 		.shmem_before = shmem_of(&d->before.counters),
 		.shmem_now = shmem_of(&sel->sampler->domain.reading.counters),
 		.missing = s->missing,
-		.finished_at = d->outcome == KILL_PROGRESS_GONE ? d->finished_at : 0,
+		.finished_at = d->outcome == KILL_PROGRESS_EXITED ? d->finished_at : 0,
 		.asked_at = s->asked_at,
 		.surveyed_at = s->has_survey && !s->is_waiting ? s->surveyed_at : 0,
 		.cpu_time = s->survey ? survey_cpu_time(s->survey) : 0,

@@ -82,12 +82,12 @@ static void judge(struct tick *t, struct turn *turn)
 		if (progress == KILL_PROGRESS_ESCALATE)
 			turn->signal = SIGKILL;
 		else if (progress != KILL_PROGRESS_WAIT)
-			turn->event = in_flight_end(t->in_flight, turn->now, progress);
+			turn->event = in_flight_finish(t->in_flight, turn->now, progress);
 		return;
 	}
 	if (t->regime->state != REGIME_CALM && turn->now >= t->regime->watch_until) {
-		watch_rest(t->sampler);
-		selection_rest(t->selection, &t->sampler->census);
+		watch_release(t->sampler);
+		selection_release(t->selection, &t->sampler->census);
 	}
 	t->regime->state = turn->now < t->regime->watch_until ? REGIME_WATCH : REGIME_CALM;
 	if (!policy || policy->action < POLICY_ACTION_TERMINATE ||

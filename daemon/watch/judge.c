@@ -33,7 +33,7 @@ enum report_event judge_policies(struct sampler *s, usec_t now, struct policy_ju
 	s->stalls.policy = ret->policy;
 	reading.stalls_are_explained = true;
 	domain_judge(&s->domain, &s->config->policies, &reading, now, ret);
-	return answer == STALLS_EXPLAINED && !s->stalls.reported ? REPORT_EXPLAINED
+	return answer == STALLS_EXPLAINED && !s->stalls.reported ? REPORT_CGROUP_LIMIT
 								 : REPORT_NOTHING;
 }
 

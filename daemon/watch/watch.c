@@ -221,7 +221,7 @@ bool watch_is_incomplete(const struct sampler *s, usec_t now)
 	       now - since < INCOMPLETE_USEC;
 }
 
-void watch_rest(struct sampler *s)
+void watch_release(struct sampler *s)
 {
 	census_release_fds(&s->census);
 	s->watch.listed_at = s->watch.since = s->watch.many_new_at = 0;

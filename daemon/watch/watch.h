@@ -39,5 +39,5 @@ bool watch_is_busy(const struct sampler *s);
  * are many new processes? */
 bool watch_is_incomplete(const struct sampler *s, usec_t now);
 
-/* Calm again. */
-void watch_rest(struct sampler *s);
+/* Calm again: releases what only watch needs. */
+void watch_release(struct sampler *s);

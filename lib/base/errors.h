@@ -41,6 +41,12 @@ static inline bool error_is_transient(int r)
 	return error_classify(r) == ERROR_TRANSIENT;
 }
 
+/* More privileges, or a mount that can be written to, would help. */
+static inline bool error_is_denied(int r)
+{
+	return r == -EACCES || r == -EPERM || r == -EROFS;
+}
+
 /* Of something by its path: it is not there for this process, which may not see it, or sees
  * something else (-ENODEV: of another file system).  Whatever else fails does not say that it is
  * not there. */

@@ -208,7 +208,7 @@ static json_t *with_reason(const struct preview *o, const struct explanation *e,
 			: NULL;
 
 	process = json_with(process, "excluded", json_of_foreign(excluded));
-	process = json_with(process, "skipped_for", json_of_foreign(explain_avoided(o, e)));
+	process = json_with(process, "skipped_for", json_of_foreign(explain_skipped(o, e)));
 	process = json_with(process, "rule", of_rule(rule));
 	return json_with(process, "reason", json_of_foreign(e->text));
 }

@@ -100,27 +100,27 @@ static void explain_victim(const struct preview *o, struct explanation *e)
 /* Of a process whose cgroup is ranked, its cgroup. */
 static enum backoff_verdict skipped_for(const struct preview *o, const struct explanation *e)
 {
-	const struct victim_candidate *avoided = &o->result.avoided;
+	const struct victim_candidate *skipped = &o->result.skipped;
 
 	if (e->exclusion != ELIGIBILITY_ELIGIBLE || e->is_victim)
 		return BACKOFF_NONE;
 	if (!preview_is_by_cgroup(o, e->process) || e->candidate.cgroup)
-		return preview_avoided(o, &e->candidate);
-	return avoided->node && avoided->cgroup && census_cgroup_of(e->process) == avoided->cgroup
-		       ? preview_avoided(o, avoided)
+		return preview_skipped(o, &e->candidate);
+	return skipped->node && skipped->cgroup && census_cgroup_of(e->process) == skipped->cgroup
+		       ? preview_skipped(o, skipped)
 		       : BACKOFF_NONE;
 }
 
-static const char *why_avoided(enum backoff_verdict verdict)
+static const char *why_skipped(enum backoff_verdict verdict)
 {
 	return verdict == BACKOFF_SIMILAR ? "killing a similar one freed little"
-					  : "the last try to kill it failed";
+					  : "the last attempt to kill it failed";
 }
 
 static void explain_rank(const struct preview *o, struct explanation *e)
 {
 	const struct victim_candidate *victim = preview_victim(o);
-	enum backoff_verdict avoided = skipped_for(o, e);
+	enum backoff_verdict skipped = skipped_for(o, e);
 	char name[NAME_SIZE], group[GROUP_SIZE];
 
 	if (e->rank == 0)
@@ -128,12 +128,12 @@ static void explain_rank(const struct preview *o, struct explanation *e)
 			 "the policy kills whole cgroups, and its own is not eligible as a whole");
 	else if (!victim)
 		snprintf(e->text, sizeof(e->text), "no process could be chosen");
-	else if (avoided != BACKOFF_NONE)
+	else if (skipped != BACKOFF_NONE)
 		snprintf(e->text, sizeof(e->text), "%s is higher than that of %s, but %s",
 			 preview_is_by_cgroup(o, e->process) ? "the score of its cgroup"
 							     : "its score",
 			 victim->cgroup ? name_group(o, group) : name_of(o, victim->process, name),
-			 why_avoided(avoided));
+			 why_skipped(skipped));
 	else if (victim->cgroup)
 		snprintf(e->text, sizeof(e->text), "%s ranks higher", name_group(o, group));
 	else if (e->candidate.verdict == VICTIM_UNDECIDED)
@@ -186,12 +186,12 @@ static void explain_weight(const struct preview *o, struct explanation *e)
 
 static void explain_survival(const struct preview *o, struct explanation *e)
 {
-	enum backoff_verdict avoided = skipped_for(o, e);
+	enum backoff_verdict skipped = skipped_for(o, e);
 
 	if (e->exclusion != ELIGIBILITY_ELIGIBLE)
 		explain_exclusion(o, e);
-	else if (avoided != BACKOFF_NONE)
-		snprintf(e->text, sizeof(e->text), "%s", why_avoided(avoided));
+	else if (skipped != BACKOFF_NONE)
+		snprintf(e->text, sizeof(e->text), "%s", why_skipped(skipped));
 	else if (preview_is_by_cgroup(o, e->process) && !e->candidate.cgroup)
 		snprintf(e->text, sizeof(e->text),
 			 "the policy kills whole cgroups, and its own is not eligible as a whole");
@@ -239,7 +239,7 @@ static bool is_in_ranked(const struct preview *o, const struct census_process *p
 		if (o->result.ranked[i].cgroup == cgroup ||
 		    o->result.ranked[i].node == &process->node)
 			return true;
-	return o->result.n_ranked == VICTIM_RANKED_MAX || cgroup == o->result.avoided.cgroup;
+	return o->result.n_ranked == VICTIM_RANKED_MAX || cgroup == o->result.skipped.cgroup;
 }
 
 static void find_surviving_processes(struct survivors *s)
@@ -277,15 +277,15 @@ static void find_surviving_cgroups(struct survivors *s)
 }
 
 /* The one with the highest score of those that are skipped is named in any case. */
-static void keep_avoided(struct survivors *s)
+static void keep_skipped(struct survivors *s)
 {
-	const struct victim_candidate *avoided = &s->preview->result.avoided;
-	struct explanation e = of_candidate(avoided);
+	const struct victim_candidate *skipped = &s->preview->result.skipped;
+	struct explanation e = of_candidate(skipped);
 
-	if (!avoided->node)
+	if (!skipped->node)
 		return;
 	for (size_t i = 0; i < s->n; i++)
-		if (s->kept[i].candidate.node == avoided->node)
+		if (s->kept[i].candidate.node == skipped->node)
 			return;
 	if (s->n == EXPLAIN_SURVIVORS_MAX)
 		s->kept[--s->n] = (struct explanation){ 0 };
@@ -302,17 +302,17 @@ size_t explain_survivors(const struct preview *o,
 		return 0;
 	find_surviving_processes(&s);
 	find_surviving_cgroups(&s);
-	keep_avoided(&s);
+	keep_skipped(&s);
 	for (size_t i = 0; i < s.n; i++)
 		explain_survival(o, &ret[i]);
 	return s.n;
 }
 
-const char *explain_avoided(const struct preview *o, const struct explanation *e)
+const char *explain_skipped(const struct preview *o, const struct explanation *e)
 {
 	enum backoff_verdict verdict = skipped_for(o, e);
 
-	return verdict == BACKOFF_SIMILAR	? "kind"
+	return verdict == BACKOFF_SIMILAR	? "similar"
 	       : verdict == BACKOFF_CONSECUTIVE ? "failed"
 						: NULL;
 }

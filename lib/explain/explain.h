@@ -50,8 +50,8 @@ const char *explain_answer_machine(const struct preview *preview,
 const char *explain_answer_process(const struct preview *preview, const struct explanation *e,
 				   char buf[static EXPLAIN_ANSWER_SIZE]);
 
-/* Why it is skipped though its score is higher: "kind", "failed", or NULL. */
-const char *explain_avoided(const struct preview *preview, const struct explanation *e);
+/* Why it is skipped though its score is higher: "similar", "failed", or NULL. */
+const char *explain_skipped(const struct preview *preview, const struct explanation *e);
 
 /* Why memory->kept of its memory is not freed when it is killed; NULL: all is, or it is not
  * known. */

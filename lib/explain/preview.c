@@ -117,9 +117,9 @@ void preview_choose(struct preview *o)
 	for (unsigned i = 0; i < o->result.n_ranked; i++)
 		o->result.ranked[i].process =
 			victim_leader(o->census, &o->request, o->result.ranked[i].node);
-	if (o->result.avoided.node)
-		o->result.avoided.process =
-			victim_leader(o->census, &o->request, o->result.avoided.node);
+	if (o->result.skipped.node)
+		o->result.skipped.process =
+			victim_leader(o->census, &o->request, o->result.skipped.node);
 	while (o->result.n_ranked > 0 && !preview_find_others(o))
 		skip_first(&o->result);
 	victim_count_exclusions(o->census, &o->request, o->n_excluded);
@@ -206,7 +206,7 @@ static size_t rank_of_cgroup(const struct preview *o, const struct census_proces
 	for (unsigned i = 0; i < o->result.n_ranked; i++)
 		if (cgroup && cgroup == o->result.ranked[i].cgroup)
 			return i + 1;
-	if (cgroup && cgroup == o->result.avoided.cgroup)
+	if (cgroup && cgroup == o->result.skipped.cgroup)
 		return o->result.n_ranked + 1;
 	return o->result.n_ranked == VICTIM_RANKED_MAX ? VICTIM_RANKED_MAX + 1 : 0;
 }
@@ -266,7 +266,7 @@ void preview_known(const struct preview *o, const struct census_process *process
 	score(o, ret);
 }
 
-enum backoff_verdict preview_avoided(const struct preview *o,
+enum backoff_verdict preview_skipped(const struct preview *o,
 				     const struct victim_candidate *candidate)
 {
 	const struct victim_candidate *victim = preview_victim(o);
@@ -274,7 +274,7 @@ enum backoff_verdict preview_avoided(const struct preview *o,
 	if (!victim || candidate->estimate <= victim->estimate)
 		return BACKOFF_NONE;
 	if (preview_is_of_cgroups(o))
-		return candidate->node == o->result.avoided.node ? o->result.skipped_for
+		return candidate->node == o->result.skipped.node ? o->result.skipped_for
 								 : BACKOFF_NONE;
 	return victim_backoff(candidate->process, &o->request);
 }

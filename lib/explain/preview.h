@@ -139,9 +139,9 @@ void preview_known(const struct preview *preview, const struct census_process *p
 
 /*
  * Does the candidate have a higher score than the victim, and was it skipped, and why?
- * BACKOFF_SIMILAR or BACKOFF_CONSECUTIVE; of cgroups it is known of result.avoided alone.
+ * BACKOFF_SIMILAR or BACKOFF_CONSECUTIVE; of cgroups it is known of result.skipped alone.
  */
-enum backoff_verdict preview_avoided(const struct preview *preview,
+enum backoff_verdict preview_skipped(const struct preview *preview,
 				     const struct victim_candidate *candidate);
 
 /*

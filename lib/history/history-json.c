@@ -221,9 +221,15 @@ static const struct renamed members[] = {
 static const struct renamed kinds[] = {
 	{ "cancelled", "stood-down" },
 	{ "no-victim", "nobody" },
+	{ "cgroup-limit", "explained" },
+};
+static const struct renamed reasons[] = {
+	{ "similar", "kind" },
 };
 static const struct renamed outcomes[] = {
 	{ "reclaimed", "memory-back" },
+	{ "exited", "gone" },
+	{ "in-progress", "wait" },
 	{ "cancelled", "stand-down" },
 };
 
@@ -297,6 +303,7 @@ static int entry_from_json(const json_t *object, struct history_entry *ret, char
 	if (!ret->kind[0])
 		return complain(&complaint, "kind is missing");
 	rename_text(kinds, ARRAY_SIZE(kinds), ret->kind, sizeof(ret->kind));
+	rename_text(reasons, ARRAY_SIZE(reasons), ret->skipped_for, sizeof(ret->skipped_for));
 	rename_text(outcomes, ARRAY_SIZE(outcomes), ret->outcome, sizeof(ret->outcome));
 	return 0;
 }

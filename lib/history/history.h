@@ -44,7 +44,7 @@ struct history_ranked {
 	bool killed_with; /* with the victim: in its group, or it shares its memory */
 	char comm[24];
 	char cgroup[160];
-	char verdict[16]; /* "chosen", "smaller", "cannot-reach", "undecided" */
+	char verdict[16]; /* "chosen", "smaller", "undecided" */
 };
 
 struct history_entry {
@@ -52,7 +52,7 @@ struct history_entry {
 	uint64_t time_usec; /* CLOCK_REALTIME of the decision */
 	char boot[33];	    /* the boot's id, 32 hexadecimal digits */
 	/* "killed": it was signalled; "not-killed": it could not be, or is not to be; "dry-run";
-	 * "cancelled"; "no-victim"; "explained" */
+	 * "cancelled"; "no-victim"; "cgroup-limit" */
 	char kind[16];
 
 	char policy[64];
@@ -81,9 +81,9 @@ struct history_entry {
 	uint32_t precise_reads;
 	bool approximate;
 
-	/* The process that had a higher score than the victim and was skipped: the reason is "kind"
-	 * (killing another of its kind was ineffective) or "failed" (the last attempt to kill it).
-	 * Of a cgroup: the largest in it. */
+	/* The process that had a higher score than the victim and was skipped: the reason is
+	 * "similar" (killing a similar one was ineffective) or "failed" (the last attempt to kill
+	 * it).  Of a cgroup: the largest in it. */
 	char skipped_for[8];
 	uint32_t skipped_pid;
 	char skipped_comm[24];
@@ -107,7 +107,7 @@ struct history_entry {
 	uint64_t reclaimed_2s_bytes;
 	uint64_t reclaimed_bytes;
 
-	char outcome[16]; /* "wait" (not over yet), "gone", "reclaimed", "unkillable",
+	char outcome[16]; /* "in-progress", "exited", "reclaimed", "unkillable",
 			   * "cancelled" */
 	bool ineffective; /* much was expected, little was reclaimed */
 	char signal[16];  /* the last one sent: "SIGTERM", "SIGKILL" */

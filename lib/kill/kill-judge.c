@@ -7,7 +7,7 @@
 const char *kill_progress_to_string(enum kill_progress progress)
 {
 	static const char *const names[] = {
-		[KILL_PROGRESS_WAIT] = "wait",		 [KILL_PROGRESS_GONE] = "gone",
+		[KILL_PROGRESS_WAIT] = "in-progress",	 [KILL_PROGRESS_EXITED] = "exited",
 		[KILL_PROGRESS_RECLAIMED] = "reclaimed", [KILL_PROGRESS_ESCALATE] = "escalate",
 		[KILL_PROGRESS_CANCELLED] = "cancelled", [KILL_PROGRESS_UNKILLABLE] = "unkillable",
 	};
@@ -15,29 +15,29 @@ const char *kill_progress_to_string(enum kill_progress progress)
 	return (unsigned)progress < ARRAY_SIZE(names) ? names[progress] : NULL;
 }
 
-static uint64_t back_bytes(uint64_t expected)
+static uint64_t reclaimed_bytes(uint64_t expected)
 {
-	return (__uint128_t)expected * KILL_BACK_PERMYRIAD / PERMYRIAD;
+	return (__uint128_t)expected * KILL_RECLAIMED_PERMYRIAD / PERMYRIAD;
 }
 
 /* What the victim may keep and still count as reclaimed. */
 static uint64_t may_remain(const struct kill_facts *facts)
 {
-	return facts->expected_bytes - back_bytes(facts->expected_bytes);
+	return facts->expected_bytes - reclaimed_bytes(facts->expected_bytes);
 }
 
 /* Memory was reclaimed, and as far as can be told it is the victim's. */
-static bool memory_is_back(const struct kill_facts *facts)
+static bool memory_is_reclaimed(const struct kill_facts *facts)
 {
-	return facts->expected_bytes >= KILL_BACK_MIN &&
+	return facts->expected_bytes >= KILL_RECLAIMED_MIN &&
 	       sub_u64(facts->available_now, facts->available_before) >=
-		       back_bytes(facts->expected_bytes) &&
+		       reclaimed_bytes(facts->expected_bytes) &&
 	       (facts->footprint_now == UINT64_MAX || facts->footprint_now <= may_remain(facts));
 }
 
 static enum kill_progress judge_killed(const struct kill_facts *facts)
 {
-	if (memory_is_back(facts))
+	if (memory_is_reclaimed(facts))
 		return KILL_PROGRESS_RECLAIMED;
 	if (facts->since_signal < facts->timeout)
 		return KILL_PROGRESS_WAIT;
@@ -51,7 +51,7 @@ static enum kill_progress judge_asked(const struct kill_facts *facts)
 {
 	if (facts->next_level)
 		return KILL_PROGRESS_ESCALATE;
-	if (!facts->emergency_holds && memory_is_back(facts))
+	if (!facts->emergency_holds && memory_is_reclaimed(facts))
 		return KILL_PROGRESS_RECLAIMED;
 	if (facts->since_signal < facts->grace)
 		return KILL_PROGRESS_WAIT;
@@ -61,13 +61,13 @@ static enum kill_progress judge_asked(const struct kill_facts *facts)
 enum kill_progress kill_judge(const struct kill_facts *facts)
 {
 	if (facts->gone)
-		return KILL_PROGRESS_GONE;
+		return KILL_PROGRESS_EXITED;
 	if (facts->signal == 0)
 		return KILL_PROGRESS_WAIT;
 	return facts->signal == SIGKILL ? judge_killed(facts) : judge_asked(facts);
 }
 
-bool kill_memory_may_come(const struct kill_late *late)
+bool kill_may_free_more(const struct kill_late *late)
 {
 	const struct proc_memory *expected = late->expected;
 	bool is_tables = expected->pagetables > proc_reclaimable(expected) / 2;
@@ -81,12 +81,12 @@ bool kill_memory_may_come(const struct kill_late *late)
 /* Of what is expected, so much at once is progress. */
 #define STARVED_SHARE 64
 
-bool kill_is_starved(struct kill_watch *watch, usec_t now, uint64_t returned, uint64_t expected)
+bool kill_is_starved(struct kill_watch *watch, usec_t now, uint64_t reclaimed, uint64_t expected)
 {
 	if (watch->moved_at == 0 ||
-	    returned >= watch->returned + max_u64(expected / STARVED_SHARE, MIB)) {
+	    reclaimed >= watch->reclaimed + max_u64(expected / STARVED_SHARE, MIB)) {
 		watch->moved_at = now;
-		watch->returned = returned;
+		watch->reclaimed = reclaimed;
 	}
 	return now - watch->moved_at >= KILL_STARVED_USEC;
 }

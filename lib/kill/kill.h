@@ -173,15 +173,15 @@ void kill_hasten(const struct kill_ops *ops, int proc_fd, struct kill_reapers *r
  * just now. */
 struct kill_watch {
 	usec_t moved_at;
-	uint64_t returned;
+	uint64_t reclaimed;
 };
 
 /*
- * Is a killed victim starved?  returned: by how much more is available now than before; expected:
+ * Is a killed victim starved?  reclaimed: by how much more is available now than before; expected:
  * its footprint.  Pure, but for *watch, which it keeps.  Progress is a 64th of what is expected, or
  * 1 MiB if that is more.
  */
-bool kill_is_starved(struct kill_watch *watch, usec_t now, uint64_t returned, uint64_t expected);
+bool kill_is_starved(struct kill_watch *watch, usec_t now, uint64_t reclaimed, uint64_t expected);
 
 /* Have all of them exited?  Polls the pidfds without waiting.  (With a group, ask for that too:
  * kill_group_is_gone().) */
@@ -190,7 +190,7 @@ bool kill_is_gone(const struct kill_victim *victim);
 /* Watching: pure. */
 enum kill_progress {
 	KILL_PROGRESS_WAIT,
-	KILL_PROGRESS_GONE,	  /* exited */
+	KILL_PROGRESS_EXITED,	  /* exited */
 	KILL_PROGRESS_RECLAIMED,  /* still exiting, but its memory was reclaimed */
 	KILL_PROGRESS_ESCALATE,	  /* now SIGKILL */
 	KILL_PROGRESS_CANCELLED,  /* asked to exit, did not, but the emergency is over */
@@ -217,27 +217,27 @@ struct kill_facts {
  * allocating meanwhile).  Of a victim smaller than the minimum it cannot be told from the rest of
  * the machine: only its exit counts.
  */
-#define KILL_BACK_PERMYRIAD 8750
-#define KILL_BACK_MIN	    (16 * MIB)
+#define KILL_RECLAIMED_PERMYRIAD 8750
+#define KILL_RECLAIMED_MIN	 (16 * MIB)
 
 /*
  * First row that holds:
  *
- * SIGKILL	gone						GONE
- *		memory back					RECLAIMED
+ * SIGKILL	exited						EXITED
+ *		memory reclaimed				RECLAIMED
  *		before the timeout				WAIT
  *		its footprint is down to what need not be freed		RECLAIMED
  *		otherwise					UNKILLABLE
- * SIGTERM	gone						GONE
+ * SIGTERM	exited						EXITED
  *		next level					ESCALATE
- *		emergency over, memory back			RECLAIMED
+ *		emergency over, memory reclaimed		RECLAIMED
  *		within the grace				WAIT
  *		emergency holds					ESCALATE
  *		otherwise					CANCELLED
  *
- * "Memory back" takes both: available has risen (the footprint alone shows 0 as soon as the victim
- * has detached its address space, which may be long before the pages are free: exit_mmap() in
- * mm/mmap.c), and the footprint, where it is known, has fallen (what became available may be
+ * "Memory reclaimed" takes both: available has risen (the footprint alone shows 0 as soon as the
+ * victim has detached its address space, which may be long before the pages are free: exit_mmap()
+ * in mm/mmap.c), and the footprint, where it is known, has fallen (what became available may be
  * another's).
  */
 enum kill_progress kill_judge(const struct kill_facts *facts);
@@ -262,4 +262,4 @@ struct kill_late {
 	bool is_read;
 };
 
-bool kill_memory_may_come(const struct kill_late *late);
+bool kill_may_free_more(const struct kill_late *late);

@@ -63,13 +63,13 @@ static struct backoff_entry *place_for(struct backoff *p, pid_t pid, uint64_t st
 	return best;
 }
 
-usec_t backoff_add(struct backoff *p, enum backoff_why why, const struct backoff_seen *look,
+usec_t backoff_add(struct backoff *p, enum backoff_why why, const struct backoff_seen *seen,
 		   usec_t now)
 {
-	struct backoff_entry *entry = place_for(p, look->pid, look->start_ticks);
+	struct backoff_entry *entry = place_for(p, seen->pid, seen->start_ticks);
 
 	entry->n_failures = why == BACKOFF_STILL_EXITING ? 0 : entry->n_failures + 1;
-	entry->failed = *look;
+	entry->failed = *seen;
 	entry->why = why;
 	entry->failed_at = now;
 	entry->turn = ++p->turn;
@@ -93,20 +93,20 @@ void backoff_succeed(struct backoff *p, pid_t pid, uint64_t start_ticks)
 			p->entries[i] = (struct backoff_entry){ 0 };
 }
 
-void backoff_observe(struct backoff *p, unsigned i, const struct backoff_seen *look)
+void backoff_observe(struct backoff *p, unsigned i, const struct backoff_seen *seen)
 {
 	struct backoff_entry *entry = &p->entries[i];
-	bool forget = !look || !is_it(entry, look->pid, look->start_ticks);
+	bool forget = !seen || !is_it(entry, seen->pid, seen->start_ticks);
 
 	if (!forget && entry->why == BACKOFF_STILL_EXITING)
-		forget = look->footprint > add_u64(entry->failed.footprint, GROWN_BYTES);
+		forget = seen->footprint > add_u64(entry->failed.footprint, GROWN_BYTES);
 	if (forget) {
 		*entry = (struct backoff_entry){ 0 };
 		return;
 	}
 	entry->changed = entry->why == BACKOFF_UNKILLABLE &&
-			 (state_class(look->state) != state_class(entry->failed.state) ||
-			  look->frozen != entry->failed.frozen);
+			 (state_class(seen->state) != state_class(entry->failed.state) ||
+			  seen->frozen != entry->failed.frozen);
 }
 
 /* By what is known of both: forked from one another, of one parent, or in one session. */

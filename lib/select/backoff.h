@@ -103,7 +103,7 @@ struct backoff {
  * Killing the identity was tried, with this result.  Returns for how long it is skipped.  If there
  * is no place, the entry that expires first is replaced.
  */
-usec_t backoff_add(struct backoff *p, enum backoff_why why, const struct backoff_seen *look,
+usec_t backoff_add(struct backoff *p, enum backoff_why why, const struct backoff_seen *seen,
 		   usec_t now);
 
 /* A victim could not be confirmed.  True: that was one try too many, and it is to be added. */
@@ -123,7 +123,7 @@ void backoff_succeed(struct backoff *p, pid_t pid, uint64_t start_ticks);
  * stopped (T, t), or frozen.  A process that is still exiting is a candidate again when it has
  * grown.
  */
-void backoff_observe(struct backoff *p, unsigned i, const struct backoff_seen *look);
+void backoff_observe(struct backoff *p, unsigned i, const struct backoff_seen *seen);
 
 struct backoff_subject {
 	pid_t pid;

@@ -45,7 +45,7 @@ void victim_take(const struct census_process *process, uint64_t held, struct vic
 	result->approximate = result->is_reluctant = false;
 	result->as_one = VICTIM_ALONE;
 	result->n_respawned = 0;
-	result->avoided = (struct victim_candidate){ 0 };
+	result->skipped = (struct victim_candidate){ 0 };
 	result->skipped_for = BACKOFF_NONE;
-	result->avoided_kinds = 0;
+	result->skipped_kinds = 0;
 }

@@ -96,7 +96,6 @@ const char *victim_verdict_to_string(enum victim_verdict verdict)
 		[VICTIM_UNDECIDED] = "undecided",
 		[VICTIM_CHOSEN] = "chosen",
 		[VICTIM_SMALLER] = "smaller",
-		[VICTIM_CANNOT_REACH] = "cannot-reach",
 	};
 
 	return strings[verdict];

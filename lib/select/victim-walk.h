@@ -31,7 +31,7 @@ struct choice {
 	/* What is skipped if there are others: from this verdict on, in this walk. */
 	enum backoff_verdict refused;
 	bool refused_any;
-	struct victim_candidate avoided;	    /* the largest that was refused for its kind */
+	struct victim_candidate similar;	    /* the largest that was refused for its kind */
 	uint64_t kind_largest[BACKOFF_SIMILAR_MAX]; /* likewise, its score */
 	struct victim_candidate failed;		    /* the largest of those that failed last */
 };

@@ -164,7 +164,7 @@ static bool is_refused(struct choice *choice, const struct census_node *node)
 		keep_larger(&choice->failed, &candidate);
 		return true;
 	}
-	keep_larger(&choice->avoided, &candidate);
+	keep_larger(&choice->similar, &candidate);
 	for (unsigned i = 0; i < BACKOFF_SIMILAR_MAX; i++)
 		if (kinds & 1U << i)
 			choice->kind_largest[i] =
@@ -362,7 +362,7 @@ static void prefer_youngest(struct choice *choice)
 	result->ranked[0] = candidate;
 }
 
-/* One that was not read, or is told of though it would free too little, cannot be the victim. */
+/* One that was not read, or is reported though it would free too little, cannot be the victim. */
 static void put_read_first(const struct choice *choice)
 {
 	struct victim_result *result = choice->result;
@@ -389,7 +389,7 @@ static void walk(struct choice *choice, enum backoff_verdict refused)
 	choice->walk = ++choice->census->walk;
 	choice->refused = refused;
 	choice->refused_any = false;
-	choice->avoided = choice->failed = (struct victim_candidate){ 0 };
+	choice->similar = choice->failed = (struct victim_candidate){ 0 };
 	memset(choice->kind_largest, 0, sizeof(choice->kind_largest));
 	choice->mark = choice->undecided = choice->unread = 0;
 	choice->held_fair = choice->held_alone = choice->held_besides = 0;
@@ -418,10 +418,8 @@ static void pronounce(const struct choice *choice)
 	for (unsigned i = 1; i < result->n_ranked; i++) {
 		struct victim_candidate *candidate = &result->ranked[i];
 
-		if (candidate->precise)
+		if (candidate->precise || candidate->score.hi <= bar)
 			candidate->verdict = VICTIM_SMALLER;
-		else if (candidate->score.hi <= bar)
-			candidate->verdict = VICTIM_CANNOT_REACH;
 	}
 }
 
@@ -434,7 +432,7 @@ static bool is_enough(const struct choice *choice)
 	if (!choice->refused_any)
 		return true;
 	best = result->n_ranked > 0 ? result->ranked[0].estimate : 0;
-	return best > 0 && backoff_is_worth(best, choice->avoided.estimate);
+	return best > 0 && backoff_is_worth(best, choice->similar.estimate);
 }
 
 /* Where no other is left, one whose kind was ineffective before one that failed last. */
@@ -447,22 +445,22 @@ static void walk_tier(struct choice *choice)
 	while (refused <= BACKOFF_SKIP && !is_enough(choice));
 }
 
-static void note_avoided(const struct choice *choice)
+static void note_skipped(const struct choice *choice)
 {
 	struct victim_result *result = choice->result;
-	bool is_kind = choice->avoided.estimate >= choice->failed.estimate;
+	bool is_kind = choice->similar.estimate >= choice->failed.estimate;
 	uint64_t best = result->n_ranked > 0 ? result->ranked[0].estimate : UINT64_MAX;
 
-	result->avoided = is_kind ? choice->avoided : choice->failed;
+	result->skipped = is_kind ? choice->similar : choice->failed;
 	result->skipped_for = is_kind ? BACKOFF_SIMILAR : BACKOFF_CONSECUTIVE;
-	result->avoided_kinds = 0;
-	if (result->avoided.estimate <= best) {
-		result->avoided = (struct victim_candidate){ 0 };
+	result->skipped_kinds = 0;
+	if (result->skipped.estimate <= best) {
+		result->skipped = (struct victim_candidate){ 0 };
 		result->skipped_for = BACKOFF_NONE;
 	}
 	for (unsigned i = 0; i < BACKOFF_SIMILAR_MAX; i++)
 		if (choice->kind_largest[i] > best)
-			result->avoided_kinds |= 1U << i;
+			result->skipped_kinds |= 1U << i;
 }
 
 void victim_choose(struct census *census, const struct victim_request *request,
@@ -491,6 +489,6 @@ void victim_choose(struct census *census, const struct victim_request *request,
 		result->is_reluctant = result->n_ranked > 0;
 	}
 	victim_prefer_group(&choice);
-	note_avoided(&choice);
+	note_skipped(&choice);
 	pronounce(&choice);
 }

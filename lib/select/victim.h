@@ -51,8 +51,8 @@
 enum victim_verdict {
 	VICTIM_UNDECIDED, /* not read, and its upper end reaches the victim's score */
 	VICTIM_CHOSEN,
-	VICTIM_SMALLER,	     /* read precisely: less than the victim, or as much and older */
-	VICTIM_CANNOT_REACH, /* its upper end is below the victim's score */
+	VICTIM_SMALLER, /* read precisely: less than the victim, or as much and older; or not
+			 * read, and its upper end is below the victim's score */
 };
 
 struct victim_candidate {
@@ -125,9 +125,9 @@ struct victim_result {
 	/* The one with a higher score than the victim, and the highest of all that are under
 	 * backoff; .node NULL: none does.  Killing its kind was ineffective (BACKOFF_SIMILAR), or
 	 * it failed last (BACKOFF_CONSECUTIVE). */
-	struct victim_candidate avoided;
+	struct victim_candidate skipped;
 	enum backoff_verdict skipped_for;
-	unsigned avoided_kinds; /* that were skipped, as in backoff_kinds() */
+	unsigned skipped_kinds; /* that were skipped, as in backoff_kinds() */
 
 	struct victim_entry *heap; /* storage, kept between choices */
 	size_t n_heap;

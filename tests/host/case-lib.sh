@@ -213,7 +213,7 @@ is_over() { # nothing is to be waited for any more
     [ "$n_kernel_kills" != 0 ] || ! daemon_runs
 }
 # Sets steady_ms to how long nothing has happened, in ms: no kill, and available memory the same.
-look() {
+observe() {
     now_ms
     count_kills
     read_available
@@ -229,16 +229,16 @@ has_had_its_time() { # nothing happens any more
 # Until it has killed or has had its time, and then until nothing has happened for a while.
 until_quiet() { # [SECONDS-OF-QUIET [SECONDS-AT-MOST]]
     local now_ms end since=0 steady_ms n_before=-1 mib_before=0 quiet=${1:-2} most=${2:-30}
-    look
+    observe
     end=$((now_ms + 90000))
     while ! is_over && ! has_had_its_time && [ $now_ms -lt $end ]; do
         pause 0.1
-        look
+        observe
     done
     end=$((now_ms + most * 1000))
     while [ $steady_ms -lt $((quiet * 1000)) ] && [ $now_ms -lt $end ]; do
         pause 0.1
-        look
+        observe
     done
 }
 read_available() { # sets mib, of the machine

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * look: how processes are read without a census, to compare with.  Each function reads all
+ * probe: how processes are read without a census, to compare with.  Each function reads all
  * processes once and returns how many it saw; nothing is parsed but by libproc2.
  */
 #pragma once

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* look: reads /proc directly, and by libproc2. */
-#include "bench/look.h"
+/* probe: reads /proc directly, and by libproc2. */
+#include "bench/probe.h"
 
 #include <ctype.h>
 #include <dirent.h>
