@@ -82,8 +82,10 @@ static bool find_sharers(struct preview *o, const struct kill_set *set)
 
 	if (!o->precise)
 		return true;
-	sharers_find(set->census, set->victim, set->memory, o->memory.allocated, compare, o,
-		     &sharers);
+	/* (Of a cgroup, what was read is of all in it.) */
+	sharers_find(set->census, set->victim,
+		     o->result.ranked[0].cgroup ? &set->victim->memory : set->memory,
+		     o->memory.allocated, compare, o, &sharers);
 	for (unsigned i = 0; i < sharers.n; i++) {
 		if (!kill_set_may_kill(set, sharers.items[i]))
 			return false;
