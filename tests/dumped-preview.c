@@ -71,8 +71,7 @@ static bool is_killed(const struct census_process *process)
 	const struct decision *d = &dumped.manager->in_flight->decision;
 	struct victim_candidate candidate = { .process = process };
 
-	return process->pid == d->pid ||
-	       (d->group[0] == '\0' && decision_is_killed_with(d, victim, &candidate));
+	return process->pid == d->pid || decision_is_killed_with(d, victim, &candidate);
 }
 
 static bool is_in_group(const struct census_process *process)

@@ -129,6 +129,25 @@ const struct tick_case tick_cases_choice[] = {
 		.says = "Killing cgroup /app.slice/build.scope (2 processes",
 	},
 	{
+		.name = "a_sharer_outside_of_the_cgroup_that_is_killed",
+		.config = KILL "Target=cgroup\n",
+		.processes = {
+			LEAK,
+			{ .pid = 301, .comm = "cc", .cgroup = "/app.slice/build.scope",
+			  .anon = 1800 },
+			{ .pid = 302, .comm = "cc", .cgroup = "/app.slice/build.scope",
+			  .anon = 1700 },
+			{ .pid = 351, .comm = "thread", .cgroup = "/app.slice/other.scope",
+			  .anon = 1800, .ppid = 301, .mm = 301 },
+		},
+		.steps = {
+			{ AT(0, 300), .state = KILLING, .event = REPORT_SIGNALLED,
+			  .sent = "KILL-GROUP, KILL 301, KILL 351, KILL 302", .next = 20 },
+		},
+		.plan = "cc 301 =351 +302 /app.slice/build.scope",
+		.history = "killed cc SIGKILL in-progress",
+	},
+	{
 		.name = "memory_oom_group",
 		.config = KILL,
 		.prepare = change_flag_the_app,
