@@ -126,6 +126,32 @@ static void print_staying(const struct screen *screen, const json_t *answer,
 	}
 }
 
+/* In no figure of theirs: so they are in no ranking. */
+static void print_held(const struct screen *screen, const json_t *answer)
+{
+	uint64_t size = words_number(json_object_get(answer, "victim"), "footprint_bytes");
+	const json_t *holder;
+	unsigned n = 0;
+	size_t i;
+
+	json_array_foreach(json_object_get(answer, "held_by_descriptors"), i, holder)
+	{
+		unsigned n_others = (unsigned)words_number(holder, "others");
+		char name[WORDS_NAME_SIZE], bytes[FORMAT_BYTES_SIZE], others[32] = "";
+
+		if (words_number(holder, "bytes") <= size || n++ == STAYING_MAX)
+			break;
+		if (n_others > 0)
+			snprintf(others, sizeof(others), ", with %u other%s", n_others,
+				 words_plural(n_others));
+		screen_say(screen, SCREEN_PLAIN,
+			   "%s holds %s by descriptors alone%s: it would be ranked by that if such "
+			   "memory had filled the machine.",
+			   words_process(screen, holder, name),
+			   format_bytes(words_number(holder, "bytes"), bytes), others);
+	}
+}
+
 static bool a_warning_holds(const json_t *answer)
 {
 	const json_t *policy;
@@ -393,6 +419,7 @@ enum ctl_status explain_print_machine(const struct screen *screen, const json_t 
 		print_answer(screen, answer);
 		print_next(screen, answer);
 		print_staying(screen, answer, protected_ones);
+		print_held(screen, answer);
 		print_memory(screen, answer);
 		print_policy(screen, answer);
 		print_limits(screen, answer);

@@ -29,6 +29,10 @@ static void print_size(const struct screen *screen, const json_t *process)
 		    format_bytes(words_number(process, "anonymous_bytes"), anon),
 		    format_bytes(words_number(process, "swap_bytes"), swap),
 		    format_bytes(shmem, shmem_size));
+	if (words_number(process, "held_bytes") > 0)
+		screen_item(screen, "", SCREEN_PLAIN,
+			    "and %s by descriptors alone, which is freed as well",
+			    format_bytes(words_number(process, "held_bytes"), size));
 	screen_item(screen, "  Frees:", SCREEN_PLAIN, "%s%s%s", is_unmeasured ? "at most " : "",
 		    words_size(process, size),
 		    is_unmeasured ? "; what it shares with others is not measured" : "");

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "ctl/bus.h"
+#include "ctl/held.h"
 #include "ctl/preview.h"
 #include "ctl/process.h"
 #include "ctl/running.h"
@@ -144,6 +145,7 @@ enum ctl_status explain(const struct ctl_options *options, char **arguments, int
 	status = get_answer(options, (pid_t)pid, &answer, source);
 	if (status != CTL_OK)
 		return status;
+	held_describe(answer);
 	if (pid != 0)
 		process_describe(json_object_get(answer, "process"), (pid_t)pid);
 	if (options->json)

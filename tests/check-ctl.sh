@@ -139,6 +139,19 @@ fi
 run 'explain a process' 0 out "^  Command line: +(.*/)?bash .*check-ctl" out '^  Executable: +/.*bash$' -- explain $$
 run 'explain a process, as JSON' 0 -- --json explain $$
 finds 'has what describes it' .process.command_line '*check-ctl*' .process.executable '"/*bash"' .process.container null
+if [ "$(stat -fc %T /dev/shm)" = tmpfs ]; then
+    head -c 20M /dev/zero >"/dev/shm/check-ctl-$$"
+    sleep 1000 9<"/dev/shm/check-ctl-$$" &
+    pids=($!)
+    rm "/dev/shm/check-ctl-$$"
+    run 'explain what holds memory by descriptors' 0 out '^ +and 20\.0 MiB by descriptors alone, which is freed as well$' -- explain "${pids[0]}"
+    run 'explain what holds memory by descriptors, as JSON' 0 -- --json explain "${pids[0]}"
+    finds 'has what it holds' .process.held_bytes 20971520 ".held_by_descriptors[] | select(.pid == ${pids[0]}) | .bytes" 20971520
+    kill "${pids[0]}"
+    pids=()
+else
+    skip 'explain what holds memory by descriptors: no tmpfs at /dev/shm'
+fi
 run 'a pid that no process has' 1 err 'no such process.*: 4194305$' -- explain 4194305
 run 'a pid that no process has, as JSON' 1 -- --json explain 4194305
 finds 'is an object with error' .error '*no such process*'
