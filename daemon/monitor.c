@@ -76,8 +76,7 @@ static bool reload_if_wanted(struct monitor *m)
 	_cleanup_free_ char *errors = NULL;
 
 	if (!may_reload(m) || !config_prepare_reload(m->config))
-		return false; /* (on_loaded() is called when it has been read) */
-	m->config->reload_is_wanted = false;
+		return false;		  /* (on_loaded() is called when it has been read) */
 	(void)monitor_reload(m, &errors); /* they have been logged */
 	return true;
 }
@@ -253,6 +252,8 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si,
 	usec_t planned, next;
 
 	m->config->reload_is_wanted = true;
+	m->config->reload_not_before =
+		min_u64(m->config->reload_not_before, clock_now() + RELOAD_PAUSE_USEC);
 	config_expire(m->config); /* it may have changed since */
 	(void)reload_if_wanted(m);
 	next = next_reload(m, clock_now());
@@ -294,7 +295,9 @@ int monitor_reload(struct monitor *m, char **ret_errors)
 
 	notify_reloading(clock_now());
 	r = service_reload(m, ret_errors);
-	m->config->reload_not_before = clock_now() + RELOAD_PAUSE_USEC;
+	m->config->reload_is_wanted = m->config->retry_pause > 0;
+	m->config->reload_not_before =
+		clock_now() + max_u64(m->config->retry_pause, RELOAD_PAUSE_USEC);
 	tell_ready(m);
 	(void)arm_timer(m, clock_now()); /* fails for a source that is none only */
 	return r;

@@ -70,6 +70,6 @@ int monitor_watch_loader(struct monitor *m);
 /* Runs until SIGTERM or SIGINT: 0 or -errno. */
 int monitor_run(struct monitor *m);
 
-/* The configuration anew, with READY=1 and RELOADING=1 to the service manager; samples again soon.
- * As service_reload(). */
+/* The configuration anew, with RELOADING=1 and READY=1 to the service manager, at each attempt;
+ * samples again soon.  As service_reload(). */
 int monitor_reload(struct monitor *m, char **ret_errors);

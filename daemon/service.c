@@ -54,11 +54,14 @@ int service_reload(struct monitor *m, char **ret_errors)
 const char *service_status(const struct monitor *m, char buf[static SERVICE_STATUS_SIZE])
 {
 	const char *named = m->config->options.config_file;
-	char file[128] = "", refused[192] = "";
+	char file[128] = "", refused[192] = "", error[CONFIG_ERROR_SIZE];
 
 	if (named)
 		format_foreign(named, file, sizeof(file));
-	if (m->config->reload_was_refused)
+	if (m->config->retry_pause > 0)
+		snprintf(refused, sizeof(refused), "; the last reload failed: %s",
+			 config_describe_error(m->config, error));
+	else if (m->config->reload_was_refused)
 		snprintf(refused, sizeof(refused),
 			 "; the last reload was refused (reckonctl check%s%s)", named ? " " : "",
 			 file);

@@ -83,9 +83,10 @@ int bus_get_reload_errors(sd_bus *bus, const char *path, const char *interface,
 {
 	struct bus *b = userdata;
 	const struct config *config = b->subject.config;
+	char text[CONFIG_ERROR_SIZE];
 
 	if (config->reload_error < 0)
-		return sd_bus_message_append(reply, "as", 1, strerror(-config->reload_error));
+		return sd_bus_message_append(reply, "as", 1, config_describe_error(config, text));
 	return append_foreign_array(b, reply, config->reload_errors, config->n_reload_errors);
 }
 
