@@ -132,7 +132,7 @@ void bus_read_memory(struct bus *b)
 	}
 	if (now - b->read_at < FRESH_USEC)
 		return;
-	if (memory_sample_levels(subject->sampler->source, &b->reading) == 0)
+	if (sampler_read_levels(subject->sampler, &b->reading) == 0)
 		b->read_at = now;
 }
 
