@@ -56,15 +56,17 @@ struct monitor {
  * reader is no reason to exit (SIGPIPE). */
 void monitor_block_signals(void);
 
-/* The event loop and its sources; 0 or -errno.  Of the parts it needs the fds. */
+/* The event loop and its sources; 0, or -errno (then monitor_free()).  Of the parts it needs the
+ * fds. */
 int monitor_new(struct monitor *m);
 void monitor_free(struct monitor *m);
 
 /* Arms the PSI trigger, with the fallback for daemons without CAP_SYS_RESOURCE; what it found is
- * in m->probed. */
-void monitor_arm_pressure(struct monitor *m);
+ * in m->probed.  0 or -errno: the timer alone. */
+int monitor_arm_pressure(struct monitor *m);
 
-/* From then on reloads wait until a thread has read the configuration.  0 or -errno. */
+/* From then on reloads wait until a thread has read the configuration.  0, or -errno: they read it
+ * themselves. */
 int monitor_watch_loader(struct monitor *m);
 
 /* Runs until SIGTERM or SIGINT: 0 or -errno. */

@@ -102,6 +102,8 @@ static void test_triggers_that_are_requested(void **state)
 		{ -EPERM, 0, 2, -EPERM, 0, true },
 		{ -EPERM, -EINVAL, 2, -EPERM, -EINVAL, false },
 		{ -EOPNOTSUPP, -EOPNOTSUPP, 2, -EOPNOTSUPP, -EOPNOTSUPP, false },
+		/* It says nothing of privileges. */
+		{ -EMFILE, 0, 1, -EMFILE, -EMFILE, false },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -111,7 +113,8 @@ static void test_triggers_that_are_requested(void **state)
 		test.trigger_result[0] = cases[i].first < 0 ? cases[i].first : dup(test.master);
 		test.trigger_result[1] = cases[i].second < 0 ? cases[i].second : dup(test.master);
 		*m->probed = (struct probe_results){ 0 };
-		monitor_arm_pressure(m->monitor);
+		assert_int_equal(monitor_arm_pressure(m->monitor),
+				 cases[i].is_armed ? 0 : cases[i].fallback_error);
 		assert_int_equal(test.n_triggers, cases[i].n_asked);
 		assert_int_equal(m->probed->psi_trigger_error, cases[i].trigger_error);
 		assert_int_equal(m->probed->psi_fallback_error, cases[i].fallback_error);

@@ -15,6 +15,7 @@
 
 #include "daemon/base/config-loader.h"
 #include "daemon/base/config-read.h"
+#include "daemon/base/startup.h"
 #include "daemon/log/log.h"
 #include "daemon/log/message-ids.h"
 #include "lib/base/cleanup.h"
@@ -146,6 +147,39 @@ static char *list_errors(const struct conf_messages *messages)
 	return clean;
 }
 
+struct subtree {
+	const char *path;
+	const struct cgroup_fs *cgroups;
+};
+
+static int find_subtree(void *userdata)
+{
+	const struct subtree *subtree = userdata;
+
+	return cgroup_find(subtree->cgroups, subtree->path);
+}
+
+int config_check_subtree(const struct config *config, const struct cgroup_fs *cgroups)
+{
+	struct subtree subtree = { config->policies.subtree, cgroups };
+	int r;
+
+	if (subtree.path[0] != '/') {
+		log_error("Subtree %s: a cgroup's path begins with '/', as in /proc/PID/cgroup.",
+			  subtree.path);
+		return -EINVAL;
+	}
+	r = startup_try("find the subtree", find_subtree, &subtree);
+	if (r == -ENOENT && !config->options.subtree)
+		return 0;
+	if (r < 0)
+		log_error("Subtree %s: %s", subtree.path,
+			  cgroups->layout == CGROUP_LAYOUT_NONE ? "there are no cgroups here"
+			  : r == -ENOENT			? "there is no such cgroup"
+								: strerror(-r));
+	return r;
+}
+
 bool config_subtree_exists(const struct config *config, const struct cgroup_fs *cgroups)
 {
 	return cgroup_find(cgroups, config->policies.subtree) != -ENOENT;
@@ -242,8 +276,6 @@ int config_load(struct config *config, struct domain *domain)
 	log_messages(&messages);
 	if (r == -EINVAL)
 		log_error("Cannot start: the file that --config names cannot be used.");
-	else if (r < 0 && r != -ENOMEM)
-		log_error("Cannot read the configuration for now: %s.", strerror(-r));
 	if (r >= 0)
 		r = take(config, domain, &loaded, &messages);
 	if (r < 0)

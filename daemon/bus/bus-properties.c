@@ -4,7 +4,6 @@
  * ten times a second, however many clients ask.
  */
 #include <string.h>
-#include <time.h>
 
 #include "daemon/base/clock.h"
 #include "daemon/bus/bus-internal.h"
@@ -261,11 +260,7 @@ int bus_get_memory_held_by(sd_bus *bus, const char *path, const char *interface,
 /* CLOCK_REALTIME of a time of CLOCK_MONOTONIC. */
 static uint64_t realtime_of(usec_t then)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (uint64_t)t.tv_sec * USEC_PER_SEC + (uint64_t)t.tv_nsec / 1000 -
-	       (clock_now() - then);
+	return clock_realtime() - (clock_now() - then);
 }
 
 int bus_get_times(sd_bus *bus, const char *path, const char *interface, const char *property,
