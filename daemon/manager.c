@@ -31,6 +31,7 @@
 #include "daemon/watch/sampler.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/format.h"
+#include "lib/base/heap.h"
 #include "lib/kill/unit-mark.h"
 
 /* One frees, another is free should a second victim follow before the first one's memory is. */
@@ -39,10 +40,10 @@
 static int load_config(void *userdata)
 {
 	struct manager *m = userdata;
-	uint64_t heap_used = self_heap_used();
+	uint64_t before = heap_used();
 	int r = config_load(m->config, &m->sampler->domain);
 
-	m->self->config_bytes = sub_u64(self_heap_used(), heap_used);
+	m->self->config_bytes = sub_u64(heap_used(), before);
 	return r;
 }
 
