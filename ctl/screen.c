@@ -180,32 +180,13 @@ static void print_wrapped(const struct screen *screen, enum screen_style style, 
 	} while (*text);
 }
 
-/* The length of a text that has been cut at n bytes, without the piece of a character at its end.
- */
-static size_t whole_characters(const char *text, size_t n)
-{
-	size_t start = n, length;
-
-	while (start > 0 && (text[start - 1] & 0xc0) == 0x80)
-		start--;
-	if (start == 0 || (text[start - 1] & 0xc0) != 0xc0)
-		return n;
-	start--;
-	length = (text[start] & 0xf0) == 0xf0 ? 4 : (text[start] & 0xe0) == 0xe0 ? 3 : 2;
-	return n - start < length ? start : n;
-}
-
 __attribute__((format(printf, 2, 0))) static void text_addv(struct screen_text *text,
 							    const char *format, va_list ap)
 {
-	size_t left = sizeof(text->text) - text->n;
-	int n = vsnprintf(text->text + text->n, left, format, ap);
+	struct format_text grown = { .buf = text->text, .size = sizeof(text->text), .n = text->n };
 
-	if (n >= 0 && (size_t)n < left)
-		text->n += (size_t)n;
-	else if (n >= 0)
-		text->n = whole_characters(text->text, sizeof(text->text) - 1);
-	text->text[text->n] = '\0';
+	format_addv(&grown, format, ap);
+	text->n = grown.n;
 }
 
 void screen_say(const struct screen *screen, enum screen_style style, const char *format, ...)

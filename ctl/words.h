@@ -13,10 +13,6 @@
 #include "ctl/screen.h"
 #include "lib/base/format.h"
 
-/* "9.8%" of permyriad, integers only. */
-#define PERCENT_FORMAT	"%u.%u%%"
-#define PERCENT_ARGS(p) (unsigned)(p) / 100, (unsigned)(p) / 10 % 10
-
 /* A member: "" or 0 or false where there is none. */
 const char *words_text(const json_t *object, const char *key);
 uint64_t words_number(const json_t *object, const char *key);

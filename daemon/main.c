@@ -129,9 +129,7 @@ static int run(const struct config_options *options)
 	int r;
 
 	r = manager_new(options, true, &kill_ops_system, &m);
-	if (r == -ENOMEM) /* what else fails has been logged where it did */
-		log_error("Cannot start: out of memory.");
-	if (r < 0)
+	if (r < 0) /* which has been logged */
 		return EXIT_FAILURE;
 	r = monitor_run(m->monitor);
 	if (r < 0 && r != -E2BIG) /* self_is_too_large() has logged that */

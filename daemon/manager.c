@@ -2,10 +2,8 @@
 /* manager: opens all that the daemon has at start, and frees it. */
 #include "daemon/manager.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "daemon/base/clock.h"
@@ -16,6 +14,7 @@
 #include "daemon/base/regime.h"
 #include "daemon/base/reserve.h"
 #include "daemon/base/self.h"
+#include "daemon/base/startup.h"
 #include "daemon/bus/bus.h"
 #include "daemon/kill/in-flight.h"
 #include "daemon/kill/self-test.h"
@@ -28,21 +27,23 @@
 #include "daemon/record/report.h"
 #include "daemon/select/selection.h"
 #include "daemon/tick/tick.h"
+#include "daemon/watch/sampler-open.h"
 #include "daemon/watch/sampler.h"
 #include "lib/base/cleanup.h"
-#include "lib/base/errors.h"
 #include "lib/base/format.h"
+#include "lib/base/heap.h"
 #include "lib/kill/unit-mark.h"
 
 /* One frees, another is free should a second victim follow before the first one's memory is. */
 #define N_REAPERS 2
 
-/* A file that cannot be opened for want of files or of memory, or for an error of the file system,
- * is there: to continue as if it were not would be to take every process for one without a cgroup,
- * or every kernel for one without PSI.  So the start fails, and is tried again. */
-static int fail_for_now(const char *what, int r)
+static int load_config(void *userdata)
 {
-	log_error("Cannot open %s for now: %s.", what, strerror(-r));
+	struct manager *m = userdata;
+	uint64_t before = heap_used();
+	int r = config_load(m->config, &m->sampler->domain);
+
+	m->self->config_bytes = sub_u64(heap_used(), before);
 	return r;
 }
 
@@ -51,55 +52,9 @@ static int open_machine(struct manager *m)
 	int r;
 
 	reserve_raise_limit();
-	m->machine->proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (m->machine->proc_fd < 0) {
-		r = -errno;
-		log_error("Cannot open /proc: %s", strerror(-r));
-		return r;
-	}
-	m->machine->sys_fd =
-		open("/sys", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* without it: no zram */
-	if (m->machine->sys_fd < 0 && error_is_transient(-errno))
-		return fail_for_now("/sys", -errno);
-	r = memory_source_new(m->machine->proc_fd, m->machine->sys_fd, &m->sampler->source);
+	r = sampler_open(m->sampler, m->machine);
 	if (r == 0)
-		r = memory_sample(m->sampler->source, &m->sampler->domain.reading);
-	if (r < 0) {
-		log_error("Cannot read /proc/meminfo and /proc/vmstat (is /proc mounted?): %s",
-			  strerror(-r));
-		return r;
-	}
-	r = cgroup_fs_open(m->machine->proc_fd, &m->machine->cgroups);
-	if (r < 0 && !error_is_unreachable(r))
-		return fail_for_now("the cgroups", r);
-	if (r < 0) {
-		log_warning("Cannot find the cgroups: %s; continuing without them.", strerror(-r));
-		cgroup_fs_init(&m->machine->cgroups, -EBADF, -EBADF);
-	}
-	conflicts_open(m->conflicts, m->machine); /* without it: no other daemon is known */
-	return 0;
-}
-
-/* One that is given by hand, for this run, is to be there. */
-static int check_subtree(const struct manager *m)
-{
-	const char *subtree = m->config->policies.subtree;
-	int r;
-
-	if (subtree[0] != '/') {
-		log_error("Subtree %s: a cgroup's path begins with '/', as in /proc/PID/cgroup.",
-			  subtree);
-		return -EINVAL;
-	}
-	r = cgroup_find(&m->machine->cgroups, subtree);
-	if (r == -ENOENT && !m->config->options.subtree)
-		return 0;
-	if (r < 0)
-		log_error("Subtree %s: %s", subtree,
-			  m->machine->cgroups.layout == CGROUP_LAYOUT_NONE
-				  ? "there are no cgroups here"
-			  : r == -ENOENT ? "there is no such cgroup"
-					 : strerror(-r));
+		conflicts_open(m->conflicts, m->machine); /* without it: no other daemon is known */
 	return r;
 }
 
@@ -113,51 +68,126 @@ struct self_test manager_self_test(struct manager *m)
 	};
 }
 
+static int probe_accuracy(void *userdata)
+{
+	struct manager *m = userdata;
+
+	return accuracy_probe(m->machine->proc_fd, m->machine->sys_fd, &m->machine->accuracy);
+}
+
+static int begin_self_test(void *userdata)
+{
+	const struct self_test test = manager_self_test(userdata);
+
+	return self_test_begin(&test);
+}
+
 /* All that is forked, while there are no threads yet: in a child of a process with threads only the
  * one that has called fork() is left, and the locks of the others stay held. */
 static void fork_helpers(struct manager *m)
 {
-	const struct self_test test = manager_self_test(m);
-	int r;
+	int r = startup_try("find out how exact statm is", probe_accuracy, m);
 
-	r = accuracy_probe(m->machine->proc_fd, m->machine->sys_fd, &m->machine->accuracy);
 	if (r < 0)
 		log_warning("Cannot find out how exact statm is: %s; the worst is assumed.",
 			    strerror(-r));
-	r = m->config->policies.dry_run ? 0 : self_test_begin(&test);
+	r = m->config->policies.dry_run ? 0
+					: startup_try("fork for the self-test", begin_self_test, m);
 	if (r < 0)
 		log_warning("Cannot fork for the self-test: %s.", strerror(-r));
 }
 
+static int start_notification(void *userdata)
+{
+	return notify_start();
+}
+
 /* The threads that write to what may be read late, or not at all. */
-static void start_output(void)
+static void start_output(struct manager *m)
 {
 	int r;
 
 	log_start();
-	r = notify_start();
+	r = startup_try("start the thread for notification", start_notification, m);
 	if (r < 0)
 		log_warning("No thread for notification: %s; a service manager that stops reading "
 			    "blocks reckond.",
 			    strerror(-r));
 }
 
+static int start_precise(void *userdata)
+{
+	struct manager *m = userdata;
+
+	return precise_new(m->machine->proc_fd, &m->sampler->precise);
+}
+
+static int start_reapers(void *userdata)
+{
+	struct manager *m = userdata;
+
+	return kill_reapers_new(m->machine->kill_ops, N_REAPERS, &m->in_flight->reapers,
+				&m->probed->fifo_error);
+}
+
+static int start_unit_marker(void *userdata)
+{
+	struct manager *m = userdata;
+
+	return unit_marker_new(m->machine->cgroups.v2_fd, &m->in_flight->unit_marker);
+}
+
+static int start_surveys(void *userdata)
+{
+	struct manager *m = userdata;
+
+	return stuck_init(m->selection);
+}
+
 static int start_helpers(struct manager *m)
 {
-	int r;
+	int r = startup_require("start the thread that measures memory", start_precise, m);
 
-	r = precise_new(m->machine->proc_fd, &m->sampler->precise);
+	if (r >= 0)
+		r = startup_require("start the threads that free memory", start_reapers, m);
 	if (r < 0)
 		return r;
 	if (m->machine->cgroups.layout == CGROUP_LAYOUT_V2) {
-		r = unit_marker_new(m->machine->cgroups.v2_fd, &m->in_flight->unit_marker);
+		r = startup_try("start the thread that marks units", start_unit_marker, m);
 		if (r < 0)
 			log_warning("systemd is not notified of units that are killed: %s.",
 				    strerror(-r));
 	}
-	stuck_init(m->selection);
-	return kill_reapers_new(m->machine->kill_ops, N_REAPERS, &m->in_flight->reapers,
-				&m->probed->fifo_error);
+	r = startup_try("start the threads that find out where memory is", start_surveys, m);
+	if (r < 0)
+		log_warning("Cannot start the thread that finds out where memory is: %s, ignoring.",
+			    strerror(-r));
+	return 0;
+}
+
+static int open_pressure(void *userdata)
+{
+	struct manager *m = userdata;
+
+	return sampler_open_pressure(m->sampler);
+}
+
+static int open_loop(void *userdata)
+{
+	struct manager *m = userdata;
+	int r = monitor_new(m->monitor);
+
+	if (r < 0)
+		monitor_free(m->monitor);
+	return r;
+}
+
+static int open_bus(void *userdata)
+{
+	struct manager *m = userdata;
+	const struct bus_subject subject = manager_bus_subject(m);
+
+	return bus_new(&subject, &m->monitor->bus);
 }
 
 /*
@@ -166,22 +196,17 @@ static int start_helpers(struct manager *m)
  * with READY=1, which follows.  30,000 processes take a second; a service manager waits for a start
  * for a minute and a half.
  */
-static int take_first_census(struct manager *m)
+static int take_first_census(void *userdata)
 {
+	struct manager *m = userdata;
 	int r;
 
-	stall_init(&m->sampler->stalls.walk, m->machine->cgroups.v2_fd);
-	r = census_init(&m->sampler->census, m->machine->proc_fd, &m->machine->cgroups,
-			&m->machine->accuracy, &m->config->policies);
+	r = sampler_begin(m->sampler);
+	if (r >= 0)
+		r = selection_reserve(m->selection);
 	if (r < 0)
-		return r;
-	m->sampler->census.kept_fds_max = reserve_files_to_keep();
-	r = census_sweep(&m->sampler->census, clock_now(), m->sampler->domain.reading.allocated,
-			 m->sampler->domain.reading.counters.swap_free <
-				 m->sampler->domain.reading.counters.swap_total);
-	if (r < 0)
-		return r;
-	return victim_reserve(&m->selection->choice, &m->sampler->census);
+		census_done(&m->sampler->census);
+	return r;
 }
 
 static int reload(void *userdata, char **ret_errors)
@@ -226,10 +251,31 @@ struct bus_subject manager_bus_subject(struct manager *m)
 	};
 }
 
+static int open_thaw_state(void *userdata)
+{
+	struct manager *m = userdata;
+
+	return thaw_state_open(m->in_flight);
+}
+
+static int arm_pressure(void *userdata)
+{
+	struct manager *m = userdata;
+
+	return monitor_arm_pressure(m->monitor);
+}
+
 static int prepare(struct manager *m)
 {
-	struct psi_reading psi;
-	struct bus_subject subject;
+	static const struct {
+		const char *what;
+		startup_fn *step;
+	} steps[] = {
+		{ "open /proc/pressure/memory", open_pressure },
+		{ "set up the event loop", open_loop },
+		{ "set up the bus", open_bus },
+		{ "read all processes", take_first_census },
+	};
 	struct self_test test;
 	int r;
 
@@ -238,43 +284,20 @@ static int prepare(struct manager *m)
 		return r;
 	test = manager_self_test(m);
 	self_test_protect_self(&test);
-	m->sampler->psi_fd = openat(m->machine->proc_fd, "pressure/memory", O_RDONLY | O_CLOEXEC);
-	if (m->sampler->psi_fd < 0 && error_is_transient(-errno))
-		return fail_for_now("/proc/pressure/memory", -errno);
-	m->sampler->domain.has_psi =
-		m->sampler->psi_fd >= 0 && psi_read_fd(m->sampler->psi_fd, &psi) == 0;
-	if (!m->sampler->domain.has_psi) { /* psi=0: there is a file, but it cannot be read */
-		closep(&m->sampler->psi_fd);
-		m->sampler->psi_fd = -EBADF;
-	}
-	r = monitor_new(m->monitor);
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(steps); i++)
+		r = startup_require(steps[i].what, steps[i].step, m);
 	if (r < 0)
 		return r;
-	if (m->sampler->domain.has_psi)
-		monitor_arm_pressure(m->monitor);
-	subject = manager_bus_subject(m);
-	r = bus_new(&subject, &m->monitor->bus);
-	if (r < 0)
-		return r;
-	r = take_first_census(m);
-	if (r < 0)
-		return r;
+	if (m->sampler->domain.has_psi) /* without it: by the timer */
+		(void)startup_try("arm the pressure trigger", arm_pressure, m);
 	if (m->config->policies.dry_run)
 		return 0;
-	(void)thaw_state_open(m->in_flight);
+	(void)startup_try("open the state of thawed cgroups", open_thaw_state, m);
 	self_test_clean_up(&test);
 	r = self_test_run(&test);
 	if (r < 0)
 		log_warning("The self-test failed: %s, ignoring.", strerror(-r));
 	return 0;
-}
-
-static uint64_t realtime_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (uint64_t)t.tv_sec * USEC_PER_SEC + (uint64_t)t.tv_nsec / 1000;
 }
 
 /* A manager and all of its parts. */
@@ -352,47 +375,60 @@ struct manager *manager_alloc(void)
 	return &d->manager;
 }
 
+static int open_recorder(void *userdata)
+{
+	struct manager *m = userdata;
+
+	return recorder_new(m->in_flight, &m->tick->recorder);
+}
+
+static int start_loader(void *userdata)
+{
+	struct manager *m = userdata;
+
+	return monitor_watch_loader(m->monitor);
+}
+
 int manager_new(const struct config_options *options, bool with_log, const struct kill_ops *ops,
 		struct manager **ret)
 {
 	_cleanup_(manager_freep) struct manager *m = NULL;
-	uint64_t heap_used;
 	int r;
 
 	m = manager_alloc();
-	if (!m)
+	if (!m) {
+		log_error("Cannot start: out of memory.");
 		return -ENOMEM;
+	}
 	m->config->options = *options;
 	m->machine->kill_ops = ops;
 
-	heap_used = self_heap_used();
-	r = config_load(m->config, &m->sampler->domain);
-	m->self->config_bytes = sub_u64(self_heap_used(), heap_used);
+	r = startup_try("read the configuration", load_config, m);
+	if (r < 0 && r != -EINVAL) /* which has been logged */
+		log_error("Cannot start: cannot read the configuration: %s.", strerror(-r));
 	if (r == 0)
 		r = open_machine(m);
 	if (r == 0)
-		r = check_subtree(m);
+		r = config_check_subtree(m->config, &m->machine->cgroups);
 	if (r < 0)
 		return r;
 	fork_helpers(m);
 	if (with_log)
-		start_output();
-	r = recorder_new(m->in_flight, &m->tick->recorder);
+		start_output(m);
+	r = startup_require("set up the history", open_recorder, m);
 	if (r < 0)
 		return r;
 	m->reporter->recorder = m->tick->recorder;
 	m->tick->history_store = history_store_open(recorder_history(m->tick->recorder));
 	r = prepare(m);
-	if (r < 0) {
-		log_error("Cannot get ready: %s", strerror(-r));
+	if (r < 0)
 		return r;
-	}
-	r = with_log ? monitor_watch_loader(m->monitor) : 0;
+	r = with_log ? startup_try("start the thread for reloads", start_loader, m) : 0;
 	if (r < 0)
 		log_warning("No thread for reloads: %s; they delay samples of memory.",
 			    strerror(-r));
 	self_limit(m->machine);
-	m->self->started_usec = realtime_now();
+	m->self->started_usec = clock_realtime();
 	report_start(m->reporter, m->tick->history_store);
 	config_warn_of_subtree(m->config, &m->machine->cgroups);
 	conflicts_find(m->conflicts, m->machine, m->regime, clock_now());

@@ -19,6 +19,7 @@
 #include "daemon/base/regime.h"
 #include "daemon/base/reserve.h"
 #include "daemon/base/self.h"
+#include "daemon/base/startup.h"
 #include "daemon/bus/bus.h"
 #include "daemon/kill/in-flight.h"
 #include "daemon/kill/self-test.h"
@@ -29,6 +30,7 @@
 #include "daemon/tick/tick.h"
 #include "daemon/watch/sampler.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/errors.h"
 #include "lib/base/io.h"
 #include "lib/sys/psi.h"
 
@@ -76,8 +78,7 @@ static bool reload_if_wanted(struct monitor *m)
 	_cleanup_free_ char *errors = NULL;
 
 	if (!may_reload(m) || !config_prepare_reload(m->config))
-		return false; /* (on_loaded() is called when it has been read) */
-	m->config->reload_is_wanted = false;
+		return false;		  /* (on_loaded() is called when it has been read) */
 	(void)monitor_reload(m, &errors); /* they have been logged */
 	return true;
 }
@@ -253,6 +254,8 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si,
 	usec_t planned, next;
 
 	m->config->reload_is_wanted = true;
+	m->config->reload_not_before =
+		min_u64(m->config->reload_not_before, clock_now() + RELOAD_PAUSE_USEC);
 	config_expire(m->config); /* it may have changed since */
 	(void)reload_if_wanted(m);
 	next = next_reload(m, clock_now());
@@ -277,8 +280,11 @@ int monitor_watch_loader(struct monitor *m)
 	if (r < 0)
 		return r;
 	/* Once for each configuration: it would spin where the eventfd cannot be read. */
-	return sd_event_add_io(m->event, &m->loader_source, config_loader_fd(m->config->loader),
-			       EPOLLIN | EPOLLET, on_loaded, m);
+	r = sd_event_add_io(m->event, &m->loader_source, config_loader_fd(m->config->loader),
+			    EPOLLIN | EPOLLET, on_loaded, m);
+	if (r < 0) /* a reload would wait for it for ever */
+		m->config->loader = config_loader_free(m->config->loader);
+	return r < 0 ? r : 0;
 }
 
 static void tell_ready(const struct monitor *m)
@@ -294,7 +300,9 @@ int monitor_reload(struct monitor *m, char **ret_errors)
 
 	notify_reloading(clock_now());
 	r = service_reload(m, ret_errors);
-	m->config->reload_not_before = clock_now() + RELOAD_PAUSE_USEC;
+	m->config->reload_is_wanted = m->config->retry_pause > 0;
+	m->config->reload_not_before =
+		clock_now() + max_u64(m->config->retry_pause, RELOAD_PAUSE_USEC);
 	tell_ready(m);
 	(void)arm_timer(m, clock_now()); /* fails for a source that is none only */
 	return r;
@@ -376,7 +384,7 @@ void monitor_free(struct monitor *m)
 	m->placeholder_fd = -EBADF;
 }
 
-void monitor_arm_pressure(struct monitor *m)
+int monitor_arm_pressure(struct monitor *m)
 {
 	static const struct psi_trigger wanted = {
 		.stall_usec = 70 * USEC_PER_MSEC,
@@ -390,20 +398,20 @@ void monitor_arm_pressure(struct monitor *m)
 	int fd, r;
 
 	fd = psi_trigger_open(m->machine->proc_fd, "pressure/memory", &wanted);
-	m->probed->psi_trigger_error = fd < 0 ? fd : 0;
-	if (fd < 0) {
+	m->probed->psi_trigger_error = m->probed->psi_fallback_error = fd < 0 ? fd : 0;
+	if (fd < 0 && !error_is_transient(fd)) {
 		fd = psi_trigger_open(m->machine->proc_fd, "pressure/memory", &unprivileged);
 		m->probed->psi_fallback_error = fd < 0 ? fd : 0;
 	}
 	if (fd < 0)
-		return;
+		return fd;
 	r = sd_event_add_io(m->event, &m->psi_source, fd, EPOLLPRI, on_pressure, m);
 	if (r < 0) {
 		close(fd);
-		m->probed->psi_fallback_error = r;
-		return;
+		m->probed->psi_trigger_error = m->probed->psi_fallback_error = r;
+		return r;
 	}
-	sd_event_source_set_io_fd_own(m->psi_source, true);
+	return sd_event_source_set_io_fd_own(m->psi_source, true);
 }
 
 /* As sd_event_loop(), but a call of the loop's own that fails once in a while is no reason to stop
@@ -444,8 +452,9 @@ static int on_watchdog(sd_event_source *source, uint64_t usec, void *userdata)
 }
 
 /* (sd_event_set_watchdog() would call sd_notify() on the loop, which may wait: notify.h) */
-static int arm_watchdog(struct monitor *m)
+static int arm_watchdog(void *userdata)
 {
+	struct monitor *m = userdata;
 	int r;
 
 	r = sd_watchdog_enabled(0, &m->watchdog_usec);
@@ -459,7 +468,7 @@ int monitor_run(struct monitor *m)
 {
 	int r;
 
-	r = arm_watchdog(m);
+	r = startup_try("arm the watchdog", arm_watchdog, m);
 	if (r < 0)
 		log_warning("Cannot arm the watchdog: %s, ignoring.", strerror(-r));
 	r = sample(m);

@@ -56,20 +56,22 @@ struct monitor {
  * reader is no reason to exit (SIGPIPE). */
 void monitor_block_signals(void);
 
-/* The event loop and its sources; 0 or -errno.  Of the parts it needs the fds. */
+/* The event loop and its sources; 0, or -errno (then monitor_free()).  Of the parts it needs the
+ * fds. */
 int monitor_new(struct monitor *m);
 void monitor_free(struct monitor *m);
 
 /* Arms the PSI trigger, with the fallback for daemons without CAP_SYS_RESOURCE; what it found is
- * in m->probed. */
-void monitor_arm_pressure(struct monitor *m);
+ * in m->probed.  0 or -errno: the timer alone. */
+int monitor_arm_pressure(struct monitor *m);
 
-/* From then on reloads wait until a thread has read the configuration.  0 or -errno. */
+/* From then on reloads wait until a thread has read the configuration.  0, or -errno: they read it
+ * themselves. */
 int monitor_watch_loader(struct monitor *m);
 
 /* Runs until SIGTERM or SIGINT: 0 or -errno. */
 int monitor_run(struct monitor *m);
 
-/* The configuration anew, with READY=1 and RELOADING=1 to the service manager; samples again soon.
- * As service_reload(). */
+/* The configuration anew, with RELOADING=1 and READY=1 to the service manager, at each attempt;
+ * samples again soon.  As service_reload(). */
 int monitor_reload(struct monitor *m, char **ret_errors);

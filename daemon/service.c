@@ -17,21 +17,22 @@
 #include "daemon/select/selection.h"
 #include "daemon/watch/sampler.h"
 #include "lib/base/format.h"
+#include "lib/base/heap.h"
 
 int service_reload(struct monitor *m, char **ret_errors)
 {
-	uint64_t heap_used;
+	uint64_t before;
 	int r;
 
 	config_forget_refusal(m->config); /* what it takes is none of the configuration's */
-	heap_used = self_heap_used();
+	before = heap_used();
 	r = config_reload(m->config, &m->sampler->domain, ret_errors);
 	if (r != 0) { /* what there is now is the text of the errors */
 		bus_note_refusal(m->bus);
 		return r;
 	}
-	m->self->config_bytes = sub_u64(
-		m->self->config_bytes + self_heap_used() + m->config->read_bytes, heap_used);
+	m->self->config_bytes =
+		sub_u64(m->self->config_bytes + heap_used() + m->config->read_bytes, before);
 	census_set_policies(&m->sampler->census, &m->config->policies);
 	m->reporter->warned = false;   /* by policies that are no more */
 	m->selection->quiet_until = 0; /* it may have been a dry run until now */
@@ -54,11 +55,14 @@ int service_reload(struct monitor *m, char **ret_errors)
 const char *service_status(const struct monitor *m, char buf[static SERVICE_STATUS_SIZE])
 {
 	const char *named = m->config->options.config_file;
-	char file[128] = "", refused[192] = "";
+	char file[128] = "", refused[192] = "", error[CONFIG_ERROR_SIZE];
 
 	if (named)
 		format_foreign(named, file, sizeof(file));
-	if (m->config->reload_was_refused)
+	if (m->config->retry_pause > 0)
+		snprintf(refused, sizeof(refused), "; the last reload failed: %s",
+			 config_describe_error(m->config, error));
+	else if (m->config->reload_was_refused)
 		snprintf(refused, sizeof(refused),
 			 "; the last reload was refused (reckonctl check%s%s)", named ? " " : "",
 			 file);

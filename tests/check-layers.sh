@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # check-layers.sh: lib/ is mechanism and decisions: it knows nothing of systemd, does not log, does
-# not exit and does not read the clock.  Seen from outside: which symbols libreckon.a imports.
+# not exit and does not read the clock.  Seen from outside: which symbols libreckon.a imports.  And
+# daemon/bus/ leaves it to the sampler to read memory and processes, between ticks.
 #
 # Environment: BUILDDIR, NM, CC.
 set -u
@@ -43,6 +44,12 @@ find_violations() {
         done
 }
 
+# ARCHIVE: what daemon/bus/ calls that is the sampler's.
+find_violations_of_bus() {
+    "$NM" -A -P -u "$1" 2>/dev/null | sed -nE 's/^.*\[(libdaemon_a-)?(bus[^]]*)\.o\]: ([^ @]+).*/    \2.o: \3/p' |
+        grep -E ': (memory_sample.*|census_(sweep|list|refresh|catch_up|find_new|read_anew|set_.*|release_fds|keep_none)|victim_reserve)$'
+}
+
 # TRUE-OR-FALSE-COMMAND... NAME
 check() {
     local name=${*: -1}
@@ -81,9 +88,17 @@ check sees 0 accuracy "$declare void f(void) { _exit(1); }" '_exit() in accuracy
 check sees 0 own "$declare void f(FILE *s, char *t) { fprintf(s, t); snprintf(t, 1, t); }" \
     'printing to a stream or a buffer of the caller is allowed'
 
+count_in bus-own 'int memory_sample(void), census_find(void); int f(void) { return memory_sample() + census_find(); }' >"$tmp/n"
+check [ "$(find_violations_of_bus "$tmp/own.a" | wc -l)" = 1 ] 'a reading of memory by the bus would be seen'
+
 archive=$BUILDDIR/libreckon.a
 check [ "$("$NM" -A -P -u "$archive" 2>/dev/null | wc -l)" -gt 100 ] "nm reads $archive"
 violations=$(find_violations "$archive")
 check [ -z "$violations" ] 'libreckon.a imports nothing that is not for lib/'
+[ -z "$violations" ] || echo "$violations"
+archive=$BUILDDIR/libdaemon.a
+check [ "$("$NM" -A -P -u "$archive" 2>/dev/null | grep -c '\[.*bus-answer\.o\]')" -gt 10 ] "nm reads $archive"
+violations=$(find_violations_of_bus "$archive")
+check [ -z "$violations" ] 'the bus reads neither memory nor processes but by the sampler'
 [ -z "$violations" ] || echo "$violations"
 exit $failed

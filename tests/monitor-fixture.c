@@ -2,6 +2,7 @@
 /* monitor-fixture: makes a monitor, and wraps tick() and what reads the kernel. */
 #include "tests/monitor-fixture.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -58,7 +59,8 @@ int __wrap_service_reload(struct monitor *m, char **ret_errors)
 {
 	test.n_reloads++;
 	*ret_errors = NULL;
-	return 0;
+	m->config->retry_pause = test.retry_pause;
+	return test.retry_pause > 0 ? -EMFILE : 0;
 }
 
 int __wrap_psi_trigger_open(int dir_fd, const char *path, const struct psi_trigger *trigger);

@@ -17,6 +17,7 @@ struct monitor_fixture {
 	bool closes_victim; /* and so its kill is over */
 	bool is_too_large;
 	unsigned n_reloads;
+	usec_t retry_pause;    /* of a reload that fails for now; 0: it does not */
 	int trigger_result[2]; /* by attempt: an fd, or -errno */
 	struct psi_trigger wanted[2];
 	unsigned n_triggers;

@@ -199,6 +199,11 @@ static void test_a_reload_that_is_refused_is_signalled(void **state)
 	pump();
 	assert_string_equal(test.changes, "ReloadErrors=1\n");
 	test.changes[0] = '\0';
+	test.m->config->retry_pause = USEC_PER_SEC; /* ... for now, which it says */
+	bus_note_refusal(test.m->monitor->bus);
+	pump();
+	assert_string_equal(test.changes, "ReloadErrors=1\n");
+	test.changes[0] = '\0';
 	write_conf(CONF);
 	call(&reload);
 	assert_string_equal(test.changes, "ReloadErrors=0\n");

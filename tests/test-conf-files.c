@@ -24,16 +24,25 @@
 #include <cmocka.h>
 /* clang-format on */
 
-/* How much of each file is read too late: it was cut meanwhile. */
+/* How much of each file there is that cannot be read. */
 static off_t n_lost;
+/* By how much it has grown, and its times have changed, at each look at it. */
+static struct {
+	off_t size;
+	long mtime, ctime;
+} step;
 
 int __real_fstat(int fd, struct stat *ret);
 int __wrap_fstat(int fd, struct stat *ret);
 int __wrap_fstat(int fd, struct stat *ret)
 {
+	static unsigned n;
 	int r = __real_fstat(fd, ret);
 
-	ret->st_size += n_lost;
+	n++;
+	ret->st_size += n_lost + n * step.size;
+	ret->st_mtim.tv_nsec += (long)n * step.mtime;
+	ret->st_ctim.tv_nsec += (long)n * step.ctime;
 	return r;
 }
 
@@ -69,6 +78,31 @@ static void test_a_file_that_ends_early_is_an_error(void **state)
 		assert_non_null(strstr(messages.items[i].text, "cannot be read to its end"));
 	conf_messages_done(&messages);
 	assert_null(conf_files_free(files, n));
+}
+
+/* Nor what it was before and after somebody wrote to it. */
+static void test_a_file_that_changes_is_to_be_read_again(void **state)
+{
+	static const __typeof__(step) steps[] = {
+		{ 1, 0, 0 }, { -1, 0, 0 }, { 0, 1, 0 }, { 0, 0, 1 }
+	};
+	static const char text[] = "[Protect x]\nComm=a\n";
+	const char *file = write_tmp(text, strlen(text));
+
+	for (size_t i = 0; i < ARRAY_SIZE(steps) * 2; i++) {
+		struct conf_messages messages = {};
+		struct policy_set set;
+		int r;
+
+		step = steps[i / 2];
+		r = i % 2 == 0 ? conf_load(&file, 1, &set, &messages)
+			       : conf_load_lenient(&file, 1, &set, &messages);
+		step = (__typeof__(step)){ 0 };
+		assert_int_equal(r, -EAGAIN);
+		assert_int_equal(messages.n, 1);
+		assert_string_equal(messages.items[0].text, "has changed while it was read");
+		conf_messages_done(&messages);
+	}
 }
 
 /* Later files over earlier ones, key by key; completeness is judged in the end. */
@@ -368,6 +402,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_load_merges_drop_ins),
 		cmocka_unit_test(test_a_file_that_ends_early_is_an_error),
+		cmocka_unit_test(test_a_file_that_changes_is_to_be_read_again),
 		cmocka_unit_test(test_find_files_keeps_the_order_of_directories),
 		cmocka_unit_test(test_find_files_hides_by_null_devices),
 		cmocka_unit_test(test_find_files_goes_on_without_a_directory),

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tests of daemon/base/config.c: a reload that is refused, or for which there is no memory; and
- * that the memory of the configuration counts as the daemon's.
+ * Tests of daemon/base/config.c: a reload that is refused, or for which there is no memory or no
+ * file; and that the memory of the configuration counts as the daemon's.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "daemon/base/config.h"
@@ -159,6 +161,72 @@ static void test_a_refusal_is_known_until_a_reload_succeeds(void **state)
 	domain_done(&domain);
 }
 
+/* Without a file for it, as it may be open to this process soon. */
+static int reload_without_files(struct config *config, struct domain *domain)
+{
+	int next = open("/", O_RDONLY | O_CLOEXEC), r;
+	struct rlimit before, limit;
+	char *errors = NULL;
+
+	close(next);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	limit = before;
+	limit.rlim_cur = (rlim_t)next;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	r = config_reload(config, domain, &errors);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_null(errors);
+	return r;
+}
+
+/* For a minute or so, with longer and longer pauses; what is asked for anew, as often again. */
+static void test_what_fails_for_now_is_tried_again(void **state)
+{
+	struct config config = { .options = { .config_file = path } };
+	struct domain domain = { 0 };
+	char text[CONFIG_ERROR_SIZE];
+	usec_t pause, sum = 0;
+
+	write_policies(0, "");
+	assert_int_equal(config_load(&config, &domain), 0);
+	write_policies(1, "");
+	for (unsigned round = 0; round < 2; round++) {
+		for (pause = USEC_PER_SEC;; pause *= 2) {
+			assert_int_equal(reload_without_files(&config, &domain), -EMFILE);
+			assert_true(config.reload_was_refused);
+			assert_int_equal(config.reload_error, -EMFILE);
+			config_describe_error(&config, text);
+			if (config.retry_pause == 0)
+				break;
+			assert_int_equal(config.retry_pause, pause);
+			assert_string_equal(text, "Too many open files; it is tried again");
+			sum += pause;
+		}
+		assert_string_equal(text, "Too many open files");
+	}
+	assert_in_range(sum, 2 * 30 * USEC_PER_SEC, 2 * 90 * USEC_PER_SEC);
+
+	for (unsigned i = 0; i < 3; i++)
+		(void)reload_without_files(&config, &domain);
+	assert_int_equal(config.retry_pause, 4 * USEC_PER_SEC);
+	config_expire(&config); /* asked for anew */
+	(void)reload_without_files(&config, &domain);
+	assert_int_equal(config.retry_pause, USEC_PER_SEC);
+	/* What is in the files is no reason to read them again, and nor is it that they are fine.
+	 */
+	for (unsigned i = 0; i < 2; i++) {
+		_cleanup_free_ char *errors = NULL;
+
+		(void)reload_without_files(&config, &domain);
+		write_policies(1, i == 0 ? "nonsense\n" : "");
+		assert_int_equal(config_reload(&config, &domain, &errors), i == 0);
+		assert_int_equal(config.retry_pause, 0);
+		assert_int_equal(config.n_retries, 0);
+	}
+	config_done(&config);
+	domain_done(&domain);
+}
+
 /* It takes memory for its errors, which is not that of the configuration. */
 static void test_a_reload_that_is_refused_allows_for_no_more_memory(void **state)
 {
@@ -228,6 +296,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_reload_without_memory_is_refused),
 		cmocka_unit_test(test_a_refusal_is_known_until_a_reload_succeeds),
+		cmocka_unit_test(test_what_fails_for_now_is_tried_again),
 		cmocka_unit_test(test_the_memory_of_a_configuration_is_allowed_for),
 		cmocka_unit_test(test_a_reload_that_is_refused_allows_for_no_more_memory),
 	};

@@ -182,6 +182,37 @@ static void test_text_is_cut_between_characters(void **state)
 	}
 }
 
+/* Piece by piece; what follows the end is lost, and nothing is written behind it. */
+static void test_a_text_grows_to_the_end_of_its_buffer(void **state)
+{
+	static const struct {
+		size_t size;
+		const char *pieces[3];
+		const char *text;
+	} cases[] = {
+		{ 8, { "ab", "cd", "" }, "abcd" },
+		{ 8, { "abcdefg", "", "" }, "abcdefg" },
+		{ 8, { "abcdefgh", "ij", "" }, "abcdefg" },
+		{ 8, { "abcd", "efghi", "jk" }, "abcdefg" },
+		{ 1, { "a", "b", "" }, "" },
+		{ 8, { "abcdef", "\xc3\xa9", "" }, "abcdef" },
+		{ 8, { "abcdef", "\xc3\xa9", "g" }, "abcdefg" },
+		{ 9, { "abcdef", "\xc3\xa9", "g" }, "abcdef\xc3\xa9" },
+		{ 8, { "abcde\xf0\x9f\x98\x80", "", "" }, "abcde" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct format_text text = { .buf = malloc(cases[i].size), .size = cases[i].size };
+
+		assert_non_null(text.buf);
+		for (size_t k = 0; k < ARRAY_SIZE(cases[i].pieces); k++)
+			format_add(&text, "%s", cases[i].pieces[k]);
+		assert_string_equal(text.buf, cases[i].text);
+		assert_int_equal(text.n, strlen(cases[i].text));
+		free(text.buf);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -190,6 +221,7 @@ int main(void)
 		cmocka_unit_test(test_duration_has_two_units_at_most),
 		cmocka_unit_test(test_text_of_other_programs_is_made_harmless),
 		cmocka_unit_test(test_text_is_cut_between_characters),
+		cmocka_unit_test(test_a_text_grows_to_the_end_of_its_buffer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

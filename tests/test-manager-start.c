@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * manager: what the daemon starts without, and what it does not: each thing that it opens or starts
- * fails once.  And which cgroups of earlier daemons are removed, on a tree of plain directories.
+ * manager: what the daemon starts without, what it does not, and what it tries again: each thing
+ * that it opens or starts fails.  And which cgroups of earlier daemons are removed, on a tree of
+ * plain directories.
  *
  * No process is eligible: the subtree does not exist.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,8 +55,12 @@ enum what {
 	MARKER,
 };
 
+/* Of failures: as often as it is tried. */
+#define ALWAYS UINT_MAX
+
 static struct {
 	enum what what; /* fails */
+	unsigned n_failures;
 	int error;
 	char path[64];
 	char conf[80];
@@ -67,8 +73,23 @@ static struct {
 	__typeof__(name) __wrap_##name;                                                            \
 	int __wrap_##name parameters                                                               \
 	{                                                                                          \
-		return test.what == (id) ? test.error : __real_##name arguments;                   \
+		return fails(id) ? test.error : __real_##name arguments;                           \
 	}
+
+static bool fails(enum what what)
+{
+	if (test.what != what || test.n_failures == 0)
+		return false;
+	test.n_failures -= test.n_failures != ALWAYS;
+	return true;
+}
+
+/* So that nothing waits. */
+int __wrap_usleep(useconds_t usec);
+int __wrap_usleep(useconds_t usec)
+{
+	return 0;
+}
 
 FAILS(MEMORY_SOURCE, memory_source_new, (int proc_fd, int sys_fd, struct memory_source **ret),
       (proc_fd, sys_fd, ret))
@@ -101,7 +122,7 @@ int __wrap_accuracy_probe(int proc_fd, int sys_fd, struct accuracy *ret)
 {
 	int r = __real_accuracy_probe(proc_fd, sys_fd, ret);
 
-	return test.what == ACCURACY ? test.error : r;
+	return fails(ACCURACY) ? test.error : r;
 }
 
 /* Of this process, where a test says so. */
@@ -123,6 +144,7 @@ static int setup(void **state)
 	FILE *f;
 
 	memset(&test, 0, sizeof(test));
+	test.n_failures = ALWAYS;
 	strcpy(test.path, "/tmp/test-manager-start-XXXXXX");
 	if (!mkdtemp(test.path))
 		return -1;
@@ -191,6 +213,28 @@ static void test_what_it_starts_without(void **state)
 		if (m && i == 0) /* nothing has been freed yet, which might be used again */
 			assert_in_range(m->self->config_bytes, KIB, MIB);
 #endif
+		manager_free(m);
+	}
+}
+
+/* What is short for a moment: nothing is missing then. */
+static void test_what_fails_for_now_is_tried_again(void **state)
+{
+	struct config_options options = { .config_file = test.conf };
+
+	for (enum what what = MEMORY_SOURCE; what <= MARKER; what++) {
+		struct manager *m = NULL;
+
+		if (what == SELF_TEST)
+			continue;
+		test.what = what;
+		test.error = -EMFILE;
+		test.n_failures = 3;
+		assert_int_equal(manager_new(&options, false, &kill_ops_system, &m), 0);
+		if (what != MARKER || m->machine->cgroups.layout == CGROUP_LAYOUT_V2) {
+			assert_int_equal(test.n_failures, 0);
+			assert_true(what != MARKER || m->in_flight->unit_marker);
+		}
 		manager_free(m);
 	}
 }
@@ -321,6 +365,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_what_it_starts_without),
+		TEST(test_what_fails_for_now_is_tried_again),
 		TEST(test_each_thread_has_a_name_of_its_own),
 		TEST(test_a_subtree_that_is_given_has_to_be_there),
 		TEST(test_which_leftovers_are_removed),

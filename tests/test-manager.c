@@ -20,6 +20,13 @@
 /* Up to there nothing but memory is needed: no thread has been started, nothing is locked. */
 #define N_FIRST 120
 
+/* A start that fails for want of memory is tried again, so that nothing waits. */
+int __wrap_usleep(useconds_t usec);
+int __wrap_usleep(useconds_t usec)
+{
+	return 0;
+}
+
 static void test_a_start_without_memory_fails(void **state)
 {
 	static const struct config_options options = { .config_file = "/dev/null",
@@ -52,6 +59,7 @@ static void test_the_status_is_one_line(void **state)
 	static const struct {
 		bool is_degraded, dry_run, was_refused;
 		const char *file, *status;
+		usec_t retry_pause;
 	} cases[] = {
 		{ false, false, false, NULL, "Watching memory" },
 		{ false, true, false, "x.conf", "Dry run: no process is killed" },
@@ -65,6 +73,9 @@ static void test_the_status_is_one_line(void **state)
 		  "Watching memory; the last reload was refused (reckonctl check)" },
 		{ false, true, true, "x.conf",
 		  "Dry run: no process is killed; the last reload was refused (reckonctl check x.conf)" },
+		{ false, false, true, NULL,
+		  "Watching memory; the last reload failed: Too many open files; it is tried again",
+		  USEC_PER_SEC },
 	};
 	char buf[SERVICE_STATUS_SIZE];
 
@@ -74,6 +85,8 @@ static void test_the_status_is_one_line(void **state)
 			.is_degraded = cases[i].is_degraded,
 			.policies.dry_run = cases[i].dry_run,
 			.reload_was_refused = cases[i].was_refused,
+			.reload_error = cases[i].retry_pause > 0 ? -EMFILE : 0,
+			.retry_pause = cases[i].retry_pause,
 			.options.config_file = cases[i].file,
 		};
 		struct selection selection = { 0 };

@@ -102,6 +102,8 @@ static void test_triggers_that_are_requested(void **state)
 		{ -EPERM, 0, 2, -EPERM, 0, true },
 		{ -EPERM, -EINVAL, 2, -EPERM, -EINVAL, false },
 		{ -EOPNOTSUPP, -EOPNOTSUPP, 2, -EOPNOTSUPP, -EOPNOTSUPP, false },
+		/* It says nothing of privileges. */
+		{ -EMFILE, 0, 1, -EMFILE, -EMFILE, false },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -111,7 +113,8 @@ static void test_triggers_that_are_requested(void **state)
 		test.trigger_result[0] = cases[i].first < 0 ? cases[i].first : dup(test.master);
 		test.trigger_result[1] = cases[i].second < 0 ? cases[i].second : dup(test.master);
 		*m->probed = (struct probe_results){ 0 };
-		monitor_arm_pressure(m->monitor);
+		assert_int_equal(monitor_arm_pressure(m->monitor),
+				 cases[i].is_armed ? 0 : cases[i].fallback_error);
 		assert_int_equal(test.n_triggers, cases[i].n_asked);
 		assert_int_equal(m->probed->psi_trigger_error, cases[i].trigger_error);
 		assert_int_equal(m->probed->psi_fallback_error, cases[i].fallback_error);
@@ -213,6 +216,53 @@ static uint64_t planned(void)
 
 	assert_int_equal(sd_event_source_get_time(test.m->monitor->timer, &usec), 0);
 	return usec;
+}
+
+/* Each READY=1 after its RELOADING=1. */
+static void assert_notified_of_a_reload(void)
+{
+	assert_non_null(strstr(notification(), "RELOADING=1"));
+	assert_non_null(strstr(notification(), "READY=1"));
+	assert_string_equal(notification(), "");
+}
+
+/* As often as config_reload() says, by the timer; a signal has to wait for no more than a second.
+ */
+static void test_a_reload_that_fails_for_now_is_tried_again(void **state)
+{
+	struct manager *m = test.m;
+	usec_t before = clock_now();
+
+	while (turn())
+		;
+	test.retry_pause = FAR / 2;
+	for (unsigned i = 1; i <= 4; i++) {
+		if (i == 4)
+			test.retry_pause = 0; /* it succeeds, or there is no other attempt */
+		if (i == 1) {
+			assert_int_equal(raise(SIGHUP), 0);
+		} else {
+			m->config->reload_not_before = 0; /* as if it had passed */
+			assert_int_equal(sd_event_source_set_time(m->monitor->timer, 0), 0);
+		}
+		while (turn())
+			;
+		assert_int_equal(test.n_reloads, i);
+		assert_notified_of_a_reload();
+		assert_true(m->config->reload_is_wanted == (i < 4));
+		if (i < 4)
+			assert_in_range(planned(), before + FAR / 2, clock_now() + FAR / 2);
+	}
+	test.retry_pause = FAR / 2;
+	m->config->reload_not_before = 0;
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(raise(SIGHUP), 0);
+		while (turn())
+			;
+		assert_int_equal(test.n_reloads, 5);
+	}
+	assert_true(planned() <= clock_now() + USEC_PER_SEC);
+	close(test.master);
 }
 
 /* Until the next sample it is as long as the tick says, and it is due once. */
@@ -444,6 +494,7 @@ int main(void)
 		TEST(test_a_reload_waits_for_the_victim),
 		TEST(test_a_reload_without_a_victim_is_done_at_once),
 		TEST(test_reloads_by_signals_are_a_second_apart),
+		TEST(test_a_reload_that_fails_for_now_is_tried_again),
 		TEST(test_the_timer_is_set_by_the_tick),
 		TEST(test_a_reload_is_followed_by_a_sample),
 		TEST(test_samples_leave_the_timer_to_a_reload_that_waits),

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Tests of lib/config/policy-rules.c: which rules apply to a process, and what comes of several. */
-#include <malloc.h>
 #include <regex.h>
 #include <stddef.h>
 #include <string.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/base/heap.h"
 #include "lib/base/sanitizer.h"
 #include "lib/config/policy.h"
 
@@ -179,13 +179,6 @@ static void test_rule_set_comm_reports_what_is_wrong(void **state)
 	assert_null(rule->comm_pattern);
 	assert_null(rule->comm);
 	assert_false(apply_protects(&set, "keeper", "/", 0));
-}
-
-static uint64_t heap_used(void)
-{
-	struct mallinfo2 info = mallinfo2();
-
-	return info.uordblks + info.hblkhd;
 }
 
 /* Any user can give processes names.  The pattern: an 'a' in the thirteenth place from the end, and

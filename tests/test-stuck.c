@@ -257,7 +257,7 @@ static void test_without_a_thread(void **state)
 
 	stuck_done(m->selection);
 	test.new_result = -EAGAIN;
-	stuck_init(m->selection);
+	assert_int_equal(stuck_init(m->selection), -EAGAIN);
 	fill_tmpfs();
 	stuck_watch(m->selection, NOW);
 	stuck_enter(m->selection, NOW);

@@ -6,6 +6,8 @@
 
 /* CLOCK_MONOTONIC. */
 usec_t clock_now(void);
+/* CLOCK_REALTIME, since 1970. */
+usec_t clock_realtime(void);
 /* CPU time of the calling thread (CLOCK_THREAD_CPUTIME_ID). */
 usec_t clock_cpu_time(void);
 /* Time for which the machine was suspended since boot: CLOCK_BOOTTIME less CLOCK_MONOTONIC. */

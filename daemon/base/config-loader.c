@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "daemon/base/config-read.h"
-#include "daemon/base/self.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/heap.h"
 #include "lib/base/thread.h"
 
 /* For modules of NSS; only what is used of it takes memory. */
@@ -35,11 +35,11 @@ struct config_loader {
 static void *run(void *userdata)
 {
 	struct config_loader *loader = userdata;
-	uint64_t before = self_heap_used();
+	uint64_t before = heap_used();
 
 	loader->result = config_read(&loader->options, &loader->messages, &loader->loaded);
 	/* (With what the others allocated meanwhile.) */
-	loader->bytes = sub_u64(self_heap_used(), before);
+	loader->bytes = sub_u64(heap_used(), before);
 	atomic_store(&loader->is_finished, true);
 	(void)eventfd_write(loader->fd, 1);
 	return NULL;

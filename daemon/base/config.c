@@ -15,14 +15,20 @@
 
 #include "daemon/base/config-loader.h"
 #include "daemon/base/config-read.h"
+#include "daemon/base/startup.h"
 #include "daemon/log/log.h"
 #include "daemon/log/message-ids.h"
 #include "lib/base/cleanup.h"
+#include "lib/base/errors.h"
 #include "lib/base/format.h"
 #include "lib/domain/domain.h"
 
 /* One error of the configuration, with its place. */
 #define MESSAGE_SIZE (PATH_MAX + 1024)
+
+/* What fails for now is tried again for a minute: after this, and then twice as long each time. */
+#define RETRIES_MAX	 6
+#define RETRY_PAUSE_USEC (1 * USEC_PER_SEC)
 
 static const char *print_message(const struct conf_message *message, char *buf, size_t size)
 {
@@ -141,6 +147,39 @@ static char *list_errors(const struct conf_messages *messages)
 	return clean;
 }
 
+struct subtree {
+	const char *path;
+	const struct cgroup_fs *cgroups;
+};
+
+static int find_subtree(void *userdata)
+{
+	const struct subtree *subtree = userdata;
+
+	return cgroup_find(subtree->cgroups, subtree->path);
+}
+
+int config_check_subtree(const struct config *config, const struct cgroup_fs *cgroups)
+{
+	struct subtree subtree = { config->policies.subtree, cgroups };
+	int r;
+
+	if (subtree.path[0] != '/') {
+		log_error("Subtree %s: a cgroup's path begins with '/', as in /proc/PID/cgroup.",
+			  subtree.path);
+		return -EINVAL;
+	}
+	r = startup_try("find the subtree", find_subtree, &subtree);
+	if (r == -ENOENT && !config->options.subtree)
+		return 0;
+	if (r < 0)
+		log_error("Subtree %s: %s", subtree.path,
+			  cgroups->layout == CGROUP_LAYOUT_NONE ? "there are no cgroups here"
+			  : r == -ENOENT			? "there is no such cgroup"
+								: strerror(-r));
+	return r;
+}
+
 bool config_subtree_exists(const struct config *config, const struct cgroup_fs *cgroups)
 {
 	return cgroup_find(cgroups, config->policies.subtree) != -ENOENT;
@@ -159,6 +198,7 @@ void config_forget_refusal(struct config *config)
 {
 	config->reload_was_refused = false;
 	config->reload_error = 0;
+	config->retry_pause = 0;
 	config->reload_errors = conf_files_free(config->reload_errors, config->n_reload_errors);
 	config->n_reload_errors = 0;
 }
@@ -171,6 +211,33 @@ static void keep_refusal(struct config *config, const struct conf_messages *mess
 		keep_errors(messages, &config->reload_errors, &config->n_reload_errors);
 	if (config->n_reload_errors == 0)
 		config->reload_error = r < 0 ? r : -ENOMEM;
+}
+
+static void plan_retry(struct config *config, int r)
+{
+	if (error_is_transient(r) && config->n_retries < RETRIES_MAX)
+		config->retry_pause = RETRY_PAUSE_USEC << config->n_retries++;
+	else
+		config->n_retries = 0;
+}
+
+static void log_refusal(const struct config *config, int r)
+{
+	char pause[FORMAT_DURATION_SIZE] = "";
+
+	if (config->retry_pause > 0)
+		format_duration(config->retry_pause, pause);
+	log_event(MESSAGE_ID_CONFIG_REFUSED, LOG_ERR,
+		  "The configuration was not reloaded%s%s; the old one stays in use%s%s.",
+		  r < 0 ? ": " : "", r < 0 ? strerror(-r) : "",
+		  pause[0] ? ", and it is tried again in " : "", pause);
+}
+
+const char *config_describe_error(const struct config *config, char buf[static CONFIG_ERROR_SIZE])
+{
+	snprintf(buf, CONFIG_ERROR_SIZE, "%s%s", strerror(-config->reload_error),
+		 config->retry_pause > 0 ? "; it is tried again" : "");
+	return buf;
 }
 
 int config_reload(struct config *config, struct domain *domain, char **ret_errors)
@@ -189,13 +256,13 @@ int config_reload(struct config *config, struct domain *domain, char **ret_error
 		r = take(config, domain, &loaded, &messages);
 	if (r != 0) {
 		keep_refusal(config, &messages, r);
-		log_event(MESSAGE_ID_CONFIG_REFUSED, LOG_ERR,
-			  "The configuration was not reloaded%s%s; the old one stays in use.",
-			  r < 0 ? ": " : "", r < 0 ? strerror(-r) : "");
+		plan_retry(config, r);
+		log_refusal(config, r);
 		*ret_errors = r > 0 ? list_errors(&messages) : NULL;
 		return r;
 	}
 	config->n_reloads++;
+	config->n_retries = 0;
 	return 0;
 }
 
@@ -209,8 +276,6 @@ int config_load(struct config *config, struct domain *domain)
 	log_messages(&messages);
 	if (r == -EINVAL)
 		log_error("Cannot start: the file that --config names cannot be used.");
-	else if (r < 0 && r != -ENOMEM)
-		log_error("Cannot read the configuration for now: %s.", strerror(-r));
 	if (r >= 0)
 		r = take(config, domain, &loaded, &messages);
 	if (r < 0)
@@ -235,6 +300,7 @@ bool config_prepare_reload(struct config *config)
 
 void config_expire(struct config *config)
 {
+	config->n_retries = 0;
 	if (config->loader)
 		config_loader_expire(config->loader);
 }

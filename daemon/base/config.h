@@ -33,8 +33,10 @@ struct config {
 	int reload_error;	 /* ... for this -errno, where it has no errors of its own */
 	char **reload_errors;
 	size_t n_reload_errors;
-	bool reload_is_wanted;	      /* as soon as no kill is in progress */
-	usec_t reload_not_before;     /* by a signal */
+	usec_t retry_pause;	  /* ... for now: it is tried again after so long; 0: it is not */
+	unsigned n_retries;	  /* since a reload was asked for */
+	bool reload_is_wanted;	  /* as soon as no kill is in progress */
+	usec_t reload_not_before; /* by a signal */
 	struct config_loader *loader; /* NULL: a reload reads the files itself */
 	uint64_t read_bytes;	      /* that the loader had allocated for the last reload */
 };
@@ -46,8 +48,13 @@ int config_load(struct config *config, struct domain *domain);
 
 /* Anew; with errors the old one stays.  0, and the domain has room for its policies, and knows
  * since when those hold that are the same; 1 if it has errors, with all of them in *ret_errors, a
- * line each (to be freed; NULL: no memory for it); -errno. */
+ * line each (to be freed; NULL: no memory for it); -errno.  Of what may be over soon
+ * (lib/base/errors.h), it is to be tried again after config->retry_pause, some times. */
 int config_reload(struct config *config, struct domain *domain, char **ret_errors);
+
+/* In words: config->reload_error, and whether it is tried again.  Returns buf. */
+#define CONFIG_ERROR_SIZE 128
+const char *config_describe_error(const struct config *config, char buf[static CONFIG_ERROR_SIZE]);
 
 /* A reload begins: that the last one was refused is known no longer. */
 void config_forget_refusal(struct config *config);
@@ -57,7 +64,7 @@ void config_forget_refusal(struct config *config);
  * and name services may be slow, most of all when memory is short, and the old configuration stays
  * in force meanwhile.  Once config_prepare_reload() returns true, config_reload() waits for
  * nothing; false: they are being read, and config_loader_fd() becomes readable.  config_expire():
- * what has been read until now is too old.
+ * a reload is asked for, so what has been read until now is too old.
  */
 int config_start_loader(struct config *config);
 bool config_prepare_reload(struct config *config);
@@ -67,6 +74,10 @@ void config_expire(struct config *config);
 int config_load_policies(const struct config_options *options, struct policy_set *ret);
 
 void config_done(struct config *config);
+
+/* At start: the subtree is a path, and where it was given by hand, for this run, it is there.  0, or
+ * -errno, which has been logged. */
+int config_check_subtree(const struct config *config, const struct cgroup_fs *cgroups);
 
 /* Is there a cgroup of that path now?  If not, no process may be killed until there is. */
 bool config_subtree_exists(const struct config *config, const struct cgroup_fs *cgroups);

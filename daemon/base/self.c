@@ -100,13 +100,6 @@ void self_limit(const struct machine *machine)
 	(void)setrlimit(RLIMIT_DATA, &limit); /* lower than it was: nothing is needed for that */
 }
 
-uint64_t self_heap_used(void)
-{
-	struct mallinfo2 info = mallinfo2();
-
-	return info.uordblks + info.hblkhd;
-}
-
 int self_release_memory(bool is_locked)
 {
 	struct mallinfo2 info = mallinfo2();

@@ -35,9 +35,6 @@ void self_limit(const struct machine *machine);
 bool self_is_too_large(struct self *self, const struct machine *machine,
 		       const struct regime *regime, size_t n_processes, usec_t now);
 
-/* What is allocated now, to tell what a call has allocated. */
-uint64_t self_heap_used(void);
-
 /* Returns what was allocated for very many processes to the kernel, where that is worth it.  In
  * calm.  is_locked: own memory is; -errno if it could not be locked again. */
 int self_release_memory(bool is_locked);

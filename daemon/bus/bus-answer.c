@@ -41,17 +41,14 @@ int bus_catch_up(struct bus *b)
 		return 1;
 	b->has_caught_up = true;
 	bus_forget_preview(b);
-	r = memory_sample(subject->sampler->source, &b->reading);
+	r = sampler_refresh(subject->sampler, SLICE_USEC, &b->reading);
 	if (r < 0)
 		return r;
 	b->read_at = now;
-	r = census_catch_up(&subject->sampler->census, now, b->reading.allocated,
-			    b->reading.swap_free < b->reading.swap_total, clock_now,
-			    clock_now() + SLICE_USEC);
-	if (r <= 0)
-		return r;
+	if (r == 0)
+		return 0;
 	b->caught_up_at = now;
-	r = victim_reserve(&subject->selection->choice, &subject->sampler->census);
+	r = selection_reserve(subject->selection);
 	return r < 0 ? r : 1;
 }
 
@@ -79,7 +76,7 @@ static int refresh_preview(struct bus *b)
 
 	if (b->has_preview)
 		return 0;
-	r = memory_sample(subject->sampler->source, &b->reading);
+	r = sampler_read_memory(subject->sampler, &b->reading);
 	if (r < 0)
 		return r;
 	b->read_at = clock_now();
@@ -184,27 +181,13 @@ static int answer_no_such_process(sd_bus_message *call, uint32_t pid)
 					  "There is no process %u.", pid);
 }
 
-/* The process in question may be so new that the census has not seen it, or its name or cgroup may
- * have changed since.  (A number of a thread does not count.) */
-static void reread_process(struct bus *b, pid_t pid)
-{
-	const struct bus_subject *subject = &b->subject;
-	struct proc_status status;
-
-	if (proc_read_status(subject->machine->proc_fd, pid, &status) != 0 ||
-	    (status.tgid != 0 && status.tgid != pid) ||
-	    memory_sample(subject->sampler->source, &b->reading) < 0)
-		return;
-	census_read_anew(&subject->sampler->census, pid, clock_now(), b->reading.allocated);
-	bus_forget_preview(b);
-}
-
 /* 0, PROC_GONE, -errno. */
 static int explain_one(struct bus *b, pid_t pid, struct explanation *ret)
 {
 	int r;
 
-	reread_process(b, pid);
+	if (sampler_read_process(b->subject.sampler, pid, &b->reading))
+		bus_forget_preview(b);
 	r = refresh_preview(b);
 	return r < 0 ? r : explain_process(&b->preview, pid, ret);
 }

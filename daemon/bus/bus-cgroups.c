@@ -97,7 +97,7 @@ int bus_list_cgroups(struct bus *b, sd_bus_message *call)
 
 	r = bus_read_page(call, CGROUPS_STANDARD, CGROUPS_MAX, &page);
 	if (r >= 0)
-		r = memory_sample(b->subject.sampler->source, &b->reading);
+		r = sampler_read_memory(b->subject.sampler, &b->reading);
 	if (r < 0)
 		return r;
 	largest.limit = (uint32_t)min_u64((uint64_t)page.first + page.limit, CGROUPS_MAX);

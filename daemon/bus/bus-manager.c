@@ -166,12 +166,17 @@ static int method_list_policies(sd_bus_message *call, void *userdata, sd_bus_err
 static int answer_reload(struct bus *b, sd_bus_message *call)
 {
 	_cleanup_free_ char *errors = NULL;
+	char error[CONFIG_ERROR_SIZE];
 	int r = b->subject.reload(b->subject.userdata, &errors);
 
 	if (r == 0)
 		return sd_bus_reply_method_return(call, NULL);
+	if (r < 0)
+		config_describe_error(b->subject.config, error);
 	return sd_bus_reply_method_errorf(call, BUS_ERROR_BAD_CONFIGURATION, "%s",
-					  r > 0 && errors ? errors : strerror(r < 0 ? -r : ENOMEM));
+					  r < 0	   ? error
+					  : errors ? errors
+						   : strerror(ENOMEM));
 }
 
 static int wait_for_reload(struct bus *b, sd_bus_message *call)

@@ -4,7 +4,6 @@
  * ten times a second, however many clients ask.
  */
 #include <string.h>
-#include <time.h>
 
 #include "daemon/base/clock.h"
 #include "daemon/bus/bus-internal.h"
@@ -83,9 +82,10 @@ int bus_get_reload_errors(sd_bus *bus, const char *path, const char *interface,
 {
 	struct bus *b = userdata;
 	const struct config *config = b->subject.config;
+	char text[CONFIG_ERROR_SIZE];
 
 	if (config->reload_error < 0)
-		return sd_bus_message_append(reply, "as", 1, strerror(-config->reload_error));
+		return sd_bus_message_append(reply, "as", 1, config_describe_error(config, text));
 	return append_foreign_array(b, reply, config->reload_errors, config->n_reload_errors);
 }
 
@@ -141,7 +141,7 @@ void bus_read_memory(struct bus *b)
 	}
 	if (now - b->read_at < FRESH_USEC)
 		return;
-	if (memory_sample_levels(subject->sampler->source, &b->reading) == 0)
+	if (sampler_read_levels(subject->sampler, &b->reading) == 0)
 		b->read_at = now;
 }
 
@@ -270,11 +270,7 @@ int bus_get_memory_held_by(sd_bus *bus, const char *path, const char *interface,
 /* CLOCK_REALTIME of a time of CLOCK_MONOTONIC. */
 static uint64_t realtime_of(usec_t then)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (uint64_t)t.tv_sec * USEC_PER_SEC + (uint64_t)t.tv_nsec / 1000 -
-	       (clock_now() - then);
+	return clock_realtime() - (clock_now() - then);
 }
 
 int bus_get_times(sd_bus *bus, const char *path, const char *interface, const char *property,

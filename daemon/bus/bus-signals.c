@@ -104,7 +104,7 @@ static uint64_t hash_reload_errors(const struct bus_subject *subject)
 	const struct config *config = subject->config;
 
 	return hash_texts(config->reload_errors, config->n_reload_errors) ^
-	       (uint64_t)config->reload_error;
+	       (uint64_t)config->reload_error ^ (uint64_t)(config->retry_pause > 0) << 32;
 }
 
 /* 0: it is not known where memory is. */

@@ -86,7 +86,7 @@ enum report_event confirm_victim(struct in_flight *f, const struct policy *polic
 	/* It was a cgroup that was chosen, not the one where it is now. */
 	if (moved && d->target == POLICY_TARGET_CGROUP)
 		return REPORT_CHANGED;
-	if (memory_sample(f->sampler->source, &f->sampler->domain.reading) == 0 &&
+	if (sampler_read_memory(f->sampler, &f->sampler->domain.reading) == 0 &&
 	    !policy_holds(policy, reading))
 		return REPORT_CANCELLED;
 	return kill_plan_gather(f, policy);

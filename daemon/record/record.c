@@ -4,8 +4,8 @@
 
 #include <signal.h>
 #include <stdio.h>
-#include <time.h>
 
+#include "daemon/base/clock.h"
 #include "daemon/base/config.h"
 #include "daemon/kill/in-flight.h"
 #include "daemon/select/selection.h"
@@ -16,21 +16,13 @@
 
 _Static_assert(EVENT_PATH_MAX >= CGROUP_PATH_MAX, "a path of a cgroup is kept whole");
 
-static uint64_t now_realtime(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	return (usec_t)now.tv_sec * USEC_PER_SEC + (usec_t)now.tv_nsec / 1000;
-}
-
 void record_occasion(const struct sampler *s, const struct policy *policy, const char *boot,
 		     struct history_entry *e)
 {
 	usec_t window = max_u64(policy->for_usec, USEC_PER_SEC);
 
 	history_entry_init(e);
-	e->time_usec = now_realtime();
+	e->time_usec = clock_realtime();
 	set_text(e->boot, boot);
 	set_text(e->policy, policy->name);
 	set_text(e->action, policy_action_to_string(policy->action));

@@ -125,14 +125,13 @@ static const struct {
 static void report_remedy(const struct probe_results *a)
 {
 	char names[256] = "";
-	size_t n = 0;
+	struct format_text text = { .buf = names, .size = sizeof(names) };
 
 	if (a->missing_capabilities == 0 || a->in_user_namespace)
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(capabilities); i++)
 		if (a->missing_capabilities & ((uint64_t)1 << capabilities[i].number))
-			n += (size_t)snprintf(names + n, sizeof(names) - n, " %s",
-					      capabilities[i].name);
+			format_add(&text, " %s", capabilities[i].name);
 	if (a->is_unprivileged)
 		log_notice(
 			"To have these privileges, run reckond as root: systemctl start reckond, "

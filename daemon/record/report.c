@@ -25,10 +25,6 @@
 
 #define COMPLAIN_USEC (10 * USEC_PER_SEC)
 
-/* "9.8%" of permyriad, integers only. */
-#define PERCENT_FORMAT	"%u.%u%%"
-#define PERCENT_ARGS(p) (p) / 100, (p) / 10 % 10
-
 /* So that journalctl -u UNIT and --user-unit=UNIT show it: they accept it from root. */
 static void add_unit(struct log_entry *e, const struct decision *d)
 {

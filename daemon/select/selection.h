@@ -32,5 +32,8 @@ struct selection {
 	usec_t quiet_until;  /* dry run: one decision is not reported again and again */
 };
 
+/* Room for a choice among all processes of the census, which has changed.  0 or -ENOMEM. */
+int selection_reserve(struct selection *s);
+
 /* Calm again: what a peak of processes has left is freed, and memory has recovered. */
-void selection_release(struct selection *s, const struct census *census);
+void selection_release(struct selection *s);

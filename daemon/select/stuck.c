@@ -7,7 +7,6 @@
 
 #include "daemon/base/config.h"
 #include "daemon/base/machine.h"
-#include "daemon/log/log.h"
 #include "daemon/select/decision.h"
 #include "daemon/select/holders.h"
 #include "daemon/select/selection.h"
@@ -27,15 +26,14 @@
 /* What was reported this long ago is reported again when it happens again. */
 #define REPORT_AGAIN_USEC (60 * USEC_PER_SEC)
 
-void stuck_init(struct selection *sel)
+int stuck_init(struct selection *sel)
 {
-	int r = survey_new(sel->machine->proc_fd, "survey", &sel->stuck.survey);
+	struct stuck *s = &sel->stuck;
+	int r = s->survey ? 0 : survey_new(sel->machine->proc_fd, "survey", &s->survey);
 
-	if (r >= 0)
-		r = survey_new(sel->machine->proc_fd, "survey-maps", &sel->stuck.deep);
-	if (r < 0)
-		log_warning("Cannot start the thread that finds out where memory is: %s, ignoring.",
-			    strerror(-r));
+	if (r >= 0 && !s->deep)
+		r = survey_new(sel->machine->proc_fd, "survey-maps", &s->deep);
+	return r;
 }
 
 void stuck_done(struct selection *sel)

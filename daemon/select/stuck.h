@@ -88,7 +88,9 @@ struct stuck {
 	enum eligibility largest_why;
 };
 
-void stuck_init(struct selection *sel);
+/* Starts the threads that find out where memory is, or those that it could not start the last time.
+ * 0 or -errno. */
+int stuck_init(struct selection *sel);
 void stuck_done(struct selection *sel);
 
 /* From one survey to the next, in watch. */

@@ -54,7 +54,7 @@ static void keep(struct tick *t, const struct turn *turn)
 	stalls_sample(t->sampler, turn->now);
 	r = watch_keep(t->sampler, &t->selection->request, turn->now, judge_kills(t->sampler));
 	if (r >= 0)
-		r = victim_reserve(&t->selection->choice, &t->sampler->census);
+		r = selection_reserve(t->selection);
 	swap_use_sample(t->sampler, turn->now);
 	unowned_note(t->selection);
 	if (t->regime->state == REGIME_CALM)
@@ -87,7 +87,7 @@ static void judge(struct tick *t, struct turn *turn)
 	}
 	if (t->regime->state != REGIME_CALM && turn->now >= t->regime->watch_until) {
 		watch_release(t->sampler);
-		selection_release(t->selection, &t->sampler->census);
+		selection_release(t->selection);
 	}
 	t->regime->state = turn->now < t->regime->watch_until ? REGIME_WATCH : REGIME_CALM;
 	if (!policy || policy->action < POLICY_ACTION_TERMINATE ||

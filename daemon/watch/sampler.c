@@ -2,6 +2,71 @@
 /* sampler: one sample of memory and pressure, added to those before. */
 #include "daemon/watch/sampler.h"
 
+#include "daemon/base/clock.h"
+#include "daemon/base/config.h"
+#include "daemon/base/machine.h"
+#include "daemon/base/reserve.h"
+#include "lib/sys/proc.h"
+
+int sampler_read_memory(struct sampler *s, struct memory_reading *ret)
+{
+	return memory_sample(s->source, ret);
+}
+
+int sampler_read_levels(struct sampler *s, struct memory_reading *ret)
+{
+	return memory_sample_levels(s->source, ret);
+}
+
+bool sampler_note_totals(struct sampler *s, const struct memory_reading *reading)
+{
+	census_set_totals(&s->census, &reading->counters);
+	/* (Not of the levels: free swap on zram counts for less there.) */
+	return reading->counters.swap_free < reading->counters.swap_total;
+}
+
+int sampler_begin(struct sampler *s)
+{
+	const struct memory_reading *reading = &s->domain.reading;
+	int r;
+
+	stall_init(&s->stalls.walk, s->machine->cgroups.v2_fd);
+	r = census_init(&s->census, s->machine->proc_fd, &s->machine->cgroups,
+			&s->machine->accuracy, &s->config->policies);
+	if (r < 0)
+		return r;
+	s->census.kept_fds_max = reserve_files_to_keep();
+	return census_sweep(&s->census, clock_now(), reading->allocated,
+			    sampler_note_totals(s, reading));
+}
+
+int sampler_refresh(struct sampler *s, usec_t slice, struct memory_reading *ret)
+{
+	usec_t now = clock_now();
+	int r = sampler_read_memory(s, ret);
+
+	if (r < 0)
+		return r;
+	return census_catch_up(&s->census, now, ret->allocated, sampler_note_totals(s, ret),
+			       clock_now, clock_now() + slice);
+}
+
+void sampler_rest(struct sampler *s)
+{
+	census_release_fds(&s->census);
+}
+
+bool sampler_read_process(struct sampler *s, pid_t pid, struct memory_reading *ret)
+{
+	struct proc_status status;
+
+	if (proc_read_status(s->machine->proc_fd, pid, &status) != 0 ||
+	    (status.tgid != 0 && status.tgid != pid) || sampler_read_memory(s, ret) < 0)
+		return false;
+	census_read_anew(&s->census, pid, clock_now(), ret->allocated);
+	return true;
+}
+
 /* What happened in a gap is not known, and may be over. */
 usec_t sampler_forget_before_gap(struct sampler *s, usec_t now, usec_t asleep)
 {
@@ -27,8 +92,8 @@ int sampler_take(struct sampler *s, bool calm, usec_t now)
 	struct psi_reading psi;
 	int r;
 
-	r = calm ? memory_sample_levels(s->source, &s->domain.reading)
-		 : memory_sample(s->source, &s->domain.reading);
+	r = calm ? sampler_read_levels(s, &s->domain.reading)
+		 : sampler_read_memory(s, &s->domain.reading);
 	if (r < 0)
 		return r;
 	s->full = s->domain.reading;

@@ -52,6 +52,31 @@ struct sampler {
 	struct precise *precise; /* measures shares, on a thread of its own */
 };
 
+/* Memory anew; also between ticks, and then into a reading of the caller's.  0, or -errno, and *ret
+ * is as before.  The second: the levels only, which costs less. */
+int sampler_read_memory(struct sampler *sampler, struct memory_reading *ret);
+int sampler_read_levels(struct sampler *sampler, struct memory_reading *ret);
+
+/* The first census: all processes in one piece, by domain.reading.  0, or -errno: census_done(). */
+int sampler_begin(struct sampler *sampler);
+
+/* The census is about to read processes: tells it how much memory there is in all, by this reading.
+ * Is swap in use, so that their swap is to be read, too? */
+bool sampler_note_totals(struct sampler *sampler, const struct memory_reading *reading);
+
+/*
+ * Between ticks, in calm, on request: memory anew, and one slice, of so long, of what brings the
+ * census up to date.  1: it is, as of *ret, and room for a choice is to be made
+ * (selection_reserve()); 0: more is to come; -errno.  sampler_rest(): that is over.
+ */
+int sampler_refresh(struct sampler *sampler, usec_t slice, struct memory_reading *ret);
+void sampler_rest(struct sampler *sampler);
+
+/* Between ticks: memory, and one process, which may be so new that the census has not seen it, or
+ * have another name or cgroup since.  false: there is no such process (a number of a thread does
+ * not count), or memory cannot be read; the census is as before. */
+bool sampler_read_process(struct sampler *sampler, pid_t pid, struct memory_reading *ret);
+
 /* Before a sample.  asleep: for how long the machine was suspended since boot.  So long nothing was
  * sampled, far longer than was planned, and averages and rates begin anew; or 0. */
 usec_t sampler_forget_before_gap(struct sampler *sampler, usec_t now, usec_t asleep);

@@ -166,8 +166,7 @@ static void ask_for_shares(struct sampler *s, usec_t now)
 
 static int keep(struct sampler *s, const struct victim_request *request, usec_t now, bool near)
 {
-	const struct memory_counters *c = &s->domain.reading.counters;
-	bool with_swap = c->swap_free < c->swap_total;
+	bool with_swap = sampler_note_totals(s, &s->domain.reading);
 	usec_t deadline = clock_now() + (near ? SLICE_NEAR_USEC : SLICE_USEC);
 	struct census *census = &s->census;
 	bool lists = census->swept_at == 0 || s->watch.listed_at == 0 ||
@@ -175,7 +174,6 @@ static int keep(struct sampler *s, const struct victim_request *request, usec_t 
 		     census_listing_is_under_way(census);
 	int r = 0;
 
-	census_set_totals(census, c);
 	take_shares(s, request, now);
 	replace_what_hangs(s, now);
 	if (s->watch.since == 0) {
@@ -204,7 +202,7 @@ static int keep(struct sampler *s, const struct victim_request *request, usec_t 
 	if (r < 0 || (!near && now < s->due_at))
 		return r;
 	/* What was allocated meanwhile counts too. */
-	return memory_sample(s->source, &s->domain.reading);
+	return sampler_read_memory(s, &s->domain.reading);
 }
 
 bool watch_is_busy(const struct sampler *s)
@@ -223,7 +221,7 @@ bool watch_is_incomplete(const struct sampler *s, usec_t now)
 
 void watch_release(struct sampler *s)
 {
-	census_release_fds(&s->census);
+	sampler_rest(s);
 	s->watch.listed_at = s->watch.since = s->watch.many_new_at = 0;
 }
 
@@ -238,7 +236,7 @@ int watch_keep(struct sampler *s, const struct victim_request *request, usec_t n
 								 s->domain.reading.total))
 		return 0;
 	if (s->regime->state == REGIME_CALM) { /* so far only the levels are known */
-		r = memory_sample(s->source, &s->domain.reading);
+		r = sampler_read_memory(s, &s->domain.reading);
 		if (r < 0)
 			return r;
 	}

@@ -94,6 +94,42 @@ static bool is_noncharacter(uint32_t c)
 	return (c >= 0xfdd0 && c <= 0xfdef) || (c & 0xfffe) == 0xfffe;
 }
 
+/* The length of a text that has been cut at n bytes, without the piece of a character at its end.
+ */
+static size_t whole_characters(const char *text, size_t n)
+{
+	size_t start = n, length;
+
+	while (start > 0 && (text[start - 1] & 0xc0) == 0x80)
+		start--;
+	if (start == 0 || (text[start - 1] & 0xc0) != 0xc0)
+		return n;
+	start--;
+	length = (text[start] & 0xf0) == 0xf0 ? 4 : (text[start] & 0xe0) == 0xe0 ? 3 : 2;
+	return n - start < length ? start : n;
+}
+
+void format_addv(struct format_text *text, const char *format, va_list ap)
+{
+	size_t left = text->size - text->n;
+	int n = vsnprintf(text->buf + text->n, left, format, ap);
+
+	if (n >= 0 && (size_t)n < left)
+		text->n += (size_t)n;
+	else if (n >= 0)
+		text->n = whole_characters(text->buf, text->size - 1);
+	text->buf[text->n] = '\0';
+}
+
+void format_add(struct format_text *text, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	format_addv(text, format, ap);
+	va_end(ap);
+}
+
 /* The length of the character at text, and which one it is; 0 if it is none. */
 static size_t utf8_decode(const char *text, uint32_t *ret)
 {

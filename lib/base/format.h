@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,6 +25,23 @@ const char *format_interval(struct interval interval, char buf[static FORMAT_INT
  * below; returns buf. */
 #define FORMAT_DURATION_SIZE 32
 const char *format_duration(usec_t duration, char buf[static FORMAT_DURATION_SIZE]);
+
+/* "9.8%" of permyriad, integers only. */
+#define PERCENT_FORMAT	"%u.%u%%"
+#define PERCENT_ARGS(p) (unsigned)(p) / 100, (unsigned)(p) / 10 % 10
+
+/* A text that grows to the end of its buffer and no further; n: its length. */
+struct format_text {
+	char *buf;
+	size_t size;
+	size_t n;
+};
+
+/* What does not fit is cut off, as whole characters. */
+__attribute__((format(printf, 2, 3))) void format_add(struct format_text *text, const char *format,
+						      ...);
+__attribute__((format(printf, 2, 0))) void format_addv(struct format_text *text, const char *format,
+						       va_list ap);
 
 /*
  * For a terminal, a log, one cell of a table: control characters (those of C1, and what turns the

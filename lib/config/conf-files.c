@@ -241,18 +241,23 @@ static const char *file_kind(mode_t mode)
 }
 
 /* What is short now may not be later: that says nothing about the file. */
-static void refuse_file(struct conf_loader *loader, int error)
+static void note_error(struct conf_loader *loader, int error)
 {
 	if (error_is_transient(-error))
-		loader->open_error = -error;
+		loader->read_error = -error;
+}
+
+static void refuse_file(struct conf_loader *loader, int error)
+{
+	note_error(loader, error);
 	conf_error(loader, "cannot be read: %s", strerror(error));
 }
 
 FILE *conf_open(struct conf_loader *loader, const char *file)
 {
 	_cleanup_close_ int fd = -EBADF;
-	FILE *stream;
 	struct stat st;
+	FILE *stream;
 
 	/* Non-blocking: opening a FIFO would wait for a writer. */
 	fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -278,7 +283,37 @@ FILE *conf_open(struct conf_loader *loader, const char *file)
 		loader->no_memory = true;
 	else
 		refuse_file(loader, errno);
+	loader->opened = st;
 	return stream;
+}
+
+static bool differs(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec != b->tv_sec || a->tv_nsec != b->tv_nsec;
+}
+
+/* (Another file that takes its name is another one: this one has been read as it was.) */
+static bool has_changed(const struct stat *before, const struct stat *after)
+{
+	return before->st_size != after->st_size || differs(&before->st_mtim, &after->st_mtim) ||
+	       differs(&before->st_ctim, &after->st_ctim);
+}
+
+void conf_check_end(struct conf_loader *loader)
+{
+	struct stat st;
+
+	if (ferror(loader->stream)) {
+		note_error(loader, loader->stream_error);
+		conf_error(loader, "cannot be read to its end: %s", strerror(loader->stream_error));
+	} else if (fstat(fileno(loader->stream), &st) < 0) {
+		refuse_file(loader, errno);
+	} else if (has_changed(&loader->opened, &st)) {
+		loader->read_error = -EAGAIN;
+		conf_error(loader, "has changed while it was read");
+	} else if ((off_t)loader->n_bytes < st.st_size) {
+		conf_error(loader, "cannot be read to its end");
+	}
 }
 
 int conf_check_named(const char *file, struct conf_messages *messages)
@@ -291,5 +326,5 @@ int conf_check_named(const char *file, struct conf_messages *messages)
 		return 0;
 	if (loader.no_memory)
 		return -ENOMEM;
-	return loader.open_error < 0 ? loader.open_error : messages->n_errors > n_errors;
+	return loader.read_error < 0 ? loader.read_error : messages->n_errors > n_errors;
 }

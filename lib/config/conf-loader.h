@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "lib/config/conf-keys.h"
 #include "lib/config/conf.h"
@@ -29,10 +30,12 @@ struct conf_loader {
 	bool no_memory;
 	bool is_full;	/* there is too much of something: the rest is not read, unless lenient */
 	unsigned cost;	/* of the values up to now (CONF_COST_MAX) */
-	int open_error; /* transient: a file is there, and could not be opened for now */
+	int read_error; /* transient: a file is there, and could not be read for now */
 
 	FILE *stream;
-	size_t n_bytes; /* that were read of it */
+	struct stat opened; /* it, when it was opened */
+	size_t n_bytes;	    /* that were read of it */
+	int stream_error;   /* the errno of the first byte that could not be */
 	const char *file;
 	unsigned line;
 	char text[CONF_LINE_MAX + 2]; /* the line; one byte more tells that it is too long */
@@ -62,6 +65,9 @@ __attribute__((format(printf, 2, 3))) void conf_warning(struct conf_loader *load
 
 /* NULL: it is not to be read, for a reason that was reported (conf-files.c). */
 FILE *conf_open(struct conf_loader *loader, const char *file);
+/* Half a file may lack what protects a process: it is written just now, or cut.  An error, if it
+ * has not been read as a whole. */
+void conf_check_end(struct conf_loader *loader);
 
 /* Of a policy or rule. */
 bool conf_is_name(const char *name);

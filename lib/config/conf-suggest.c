@@ -6,11 +6,11 @@
  * that is one typing error away; all names.  Called by conf alone, for its messages.
  */
 #include <ctype.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
+#include "lib/base/format.h"
 #include "lib/config/conf-keys.h"
 
 /* Levenshtein's distance, in any case; all known names are shorter than the row. */
@@ -74,25 +74,15 @@ const struct conf_key *conf_key_meant(enum conf_section section, const char *nam
 	return nearest_key(section, name);
 }
 
-__attribute__((format(printf, 2, 3))) static void append(char *text, const char *format, ...)
-{
-	size_t length = strlen(text);
-	va_list ap;
-
-	va_start(ap, format);
-	vsnprintf(text + length, CONF_TEXT_MAX - length, format, ap);
-	va_end(ap);
-}
-
-static void append_sections(char *text, unsigned sections)
+static void append_sections(struct format_text *text, unsigned sections)
 {
 	const char *comma = "";
 
 	for (size_t i = 0; i < CONF_SECTION_NONE; i++) {
 		if (!(sections & 1U << i))
 			continue;
-		append(text, "%s[%s%s]", comma, conf_section_to_string((enum conf_section)i),
-		       i == CONF_SECTION_DAEMON ? "" : " NAME");
+		format_add(text, "%s[%s%s]", comma, conf_section_to_string((enum conf_section)i),
+			   i == CONF_SECTION_DAEMON ? "" : " NAME");
 		comma = ", ";
 	}
 }
@@ -131,6 +121,7 @@ static const char *find_equivalent(enum conf_section section, const char *name)
 
 void conf_suggest_key(enum conf_section section, const char *name, char *text)
 {
+	struct format_text added = { .buf = text, .size = CONF_TEXT_MAX };
 	const char *equivalent = find_equivalent(section, name);
 	const struct conf_key *nearest = nearest_key(section, name);
 	const char *comma = "known are ";
@@ -141,17 +132,17 @@ void conf_suggest_key(enum conf_section section, const char *name, char *text)
 		if (conf_key_is_named(&conf_keys[i], name))
 			elsewhere |= conf_keys[i].sections;
 	if (elsewhere) {
-		append(text, "%s= belongs in ", name);
-		append_sections(text, elsewhere);
+		format_add(&added, "%s= belongs in ", name);
+		append_sections(&added, elsewhere);
 	} else if (equivalent) {
-		append(text, "%s", equivalent);
+		format_add(&added, "%s", equivalent);
 	} else if (nearest) {
-		append(text, "did you mean %s=?", nearest->name);
+		format_add(&added, "did you mean %s=?", nearest->name);
 	} else {
 		for (size_t i = 0; i < conf_n_keys; i++) {
 			if (!(conf_keys[i].sections & 1U << section))
 				continue;
-			append(text, "%s%s=", comma, conf_keys[i].name);
+			format_add(&added, "%s%s=", comma, conf_keys[i].name);
 			comma = ", ";
 		}
 	}
@@ -159,6 +150,7 @@ void conf_suggest_key(enum conf_section section, const char *name, char *text)
 
 void conf_suggest_section(const char *name, char *text)
 {
+	struct format_text added = { .buf = text, .size = CONF_TEXT_MAX };
 	const char *nearest = NULL;
 	size_t best = SIZE_MAX;
 
@@ -167,9 +159,9 @@ void conf_suggest_section(const char *name, char *text)
 		if (is_nearer(name, conf_section_to_string((enum conf_section)i), &best))
 			nearest = conf_section_to_string((enum conf_section)i);
 	if (nearest) {
-		append(text, "did you mean [%s]?", nearest);
+		format_add(&added, "did you mean [%s]?", nearest);
 	} else {
-		append(text, "known are ");
-		append_sections(text, ~0U);
+		format_add(&added, "known are ");
+		append_sections(&added, ~0U);
 	}
 }

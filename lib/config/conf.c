@@ -20,7 +20,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "lib/base/cleanup.h"
 #include "lib/config/conf-loader.h"
@@ -292,6 +291,8 @@ static int fetch_char(struct conf_loader *loader)
 
 	if (c != EOF)
 		loader->n_bytes++;
+	else if (loader->stream_error == 0)
+		loader->stream_error = errno;
 	return c;
 }
 
@@ -394,16 +395,6 @@ static int on_key(void *user, const char *section, const char *name, const char 
 	return 1;
 }
 
-/* Half a file may lack what protects a process: it is written just now, or cut. */
-static bool is_read_whole(const struct conf_loader *loader)
-{
-	struct stat st;
-
-	if (ferror(loader->stream) || fstat(fileno(loader->stream), &st) < 0)
-		return false;
-	return (off_t)loader->n_bytes >= st.st_size;
-}
-
 static void load_file(struct conf_loader *loader, const char *file)
 {
 	_cleanup_fclose_ FILE *stream = NULL;
@@ -417,14 +408,15 @@ static void load_file(struct conf_loader *loader, const char *file)
 		return;
 	loader->stream = stream;
 	loader->n_bytes = 0;
+	loader->stream_error = 0;
 	r = ini_parse_stream(read_line, loader, on_key, loader);
 	/* A positive number would be a line that read_line() accepts and inih does not. */
 	assert(r <= 0);
 	if (r < 0)
 		loader->no_memory = true;
 	loader->line = 0;
-	if (!loader->no_memory && !loader->is_full && !is_read_whole(loader))
-		conf_error(loader, "cannot be read to its end");
+	if (!loader->no_memory && !loader->is_full)
+		conf_check_end(loader);
 }
 
 static void remove_disabled(struct policy_set *set)
@@ -444,7 +436,7 @@ static int load(struct conf_loader *loader, const char *const *files, size_t n_f
 	for (size_t i = 0; i < n_files && !loader->is_full; i++)
 		load_file(loader, files[i]);
 	conf_check_items(loader);
-	return loader->no_memory ? -ENOMEM : 0;
+	return loader->no_memory ? -ENOMEM : loader->read_error;
 }
 
 int conf_load(const char *const *files, size_t n_files, struct policy_set *ret,
@@ -476,8 +468,6 @@ int conf_load_lenient(const char *const *files, size_t n_files, struct policy_se
 	int r;
 
 	r = load(&loader, files, n_files);
-	if (r == 0)
-		r = loader.open_error;
 	if (r == 0)
 		r = conf_salvage(&loader);
 	if (r < 0)

@@ -76,8 +76,10 @@ void conf_message_print(const struct conf_message *message, FILE *stream);
 /*
  * Reads the given files (absolute or relative to the working directory), in that order, later ones
  * over earlier ones, starting from the built-in defaults.  Returns 0 with *ret set if there was no
- * error, 1 if there were some (*ret is not set; *messages says which), or -errno (-ENOMEM).  0 may
- * have warnings.  *messages must be initialised ({}) and is added to.  Asks NSS for user names.
+ * error, 1 if there were some (*ret is not set; *messages says which), or -errno: -ENOMEM, or that
+ * of a file that could not be read for now (lib/base/errors.h), or was changed while it was read
+ * (-EAGAIN): its content is not known, so it is to be tried again.  0 may have warnings.  *messages
+ * must be initialised ({}) and is added to.  Asks NSS for user names.
  */
 int conf_load(const char *const *files, size_t n_files, struct policy_set *ret,
 	      struct conf_messages *messages);
@@ -85,11 +87,9 @@ int conf_load(const char *const *files, size_t n_files, struct policy_set *ret,
 /*
  * The same for a start, where no protection is worse than less than was written.  0 with *ret set,
  * or 1 with *ret set if there were errors; each policy or rule that is not used as it is written,
- * and a dry run because a value is not known, is an error more.  -ENOMEM, or the -errno of a file
- * that could not be opened for now (lib/base/errors.h): its content is not known, so a start is to
- * be tried again.  What is made of a section with errors never makes a process a victim that is
- * none as written, but for the built-in policies, of which no error takes anything away
- * (conf-lenient.c).
+ * and a dry run because a value is not known, is an error more.  -errno as above.  What is made of
+ * a section with errors never makes a process a victim that is none as written, but for the
+ * built-in policies, of which no error takes anything away (conf-lenient.c).
  */
 int conf_load_lenient(const char *const *files, size_t n_files, struct policy_set *ret,
 		      struct conf_messages *messages);

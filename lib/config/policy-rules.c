@@ -3,13 +3,13 @@
  * policy-rules: which processes a rule matches; see policy.h.  Rules are matched against what the
  * census keeps of a process: once for each, and again when that has changed.
  */
-#include <malloc.h>
 #include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/cleanup.h"
+#include "lib/base/heap.h"
 #include "lib/config/policy.h"
 #include "lib/sys/cgroup.h"
 
@@ -193,13 +193,6 @@ static int regex_new(const char *pattern, char *error, size_t error_size, struct
 /* One match of so many is measured. */
 #define REGEX_MEASURED	16
 #define REGEX_GROWN_MAX (256 * KIB)
-
-static uint64_t heap_used(void)
-{
-	struct mallinfo2 info = mallinfo2();
-
-	return info.uordblks + info.hblkhd;
-}
 
 /* Without memory for that it remains as it is. */
 static void compile_anew(struct rule_regex *compiled, const char *pattern)

@@ -249,15 +249,15 @@ const char *where_row_text(const struct where_row *row, char buf[static WHERE_RO
 
 const char *where_line(const struct where_account *account, char *buf, size_t size)
 {
-	size_t used = 0;
+	struct format_text line = { .buf = buf, .size = size };
 
 	buf[0] = '\0';
-	for (unsigned i = 0; i < account->n_rows && i < WHERE_LINE_ROWS && used < size; i++) {
+	for (unsigned i = 0; i < account->n_rows && i < WHERE_LINE_ROWS; i++) {
 		char bytes[FORMAT_BYTES_SIZE], text[WHERE_ROW_SIZE];
 
-		used += (size_t)snprintf(buf + used, size - used, "%s%s %s", i > 0 ? ", " : "",
-					 format_bytes(account->rows[i].bytes, bytes),
-					 where_row_text(&account->rows[i], text));
+		format_add(&line, "%s%s %s", i > 0 ? ", " : "",
+			   format_bytes(account->rows[i].bytes, bytes),
+			   where_row_text(&account->rows[i], text));
 	}
 	if (account->n_rows == 0)
 		snprintf(buf, size, "not known");

@@ -58,5 +58,16 @@ static inline const char *proc_after_name(const char *line, const char *name)
 	return strncmp(line, name, length) == 0 ? line + length : NULL;
 }
 
+/* A line of "Name: 1234 kB", and where its value goes. */
+struct proc_kib_field {
+	const char *name; /* with its colon */
+	uint64_t *value;
+};
+
+/* Those of the whole lines of the text that are fields: a bit for each, by index, in *ret_seen.  0,
+ * or -EBADMSG. */
+int proc_scan_kib_lines(const char *text, const struct proc_kib_field *fields, size_t n_fields,
+			unsigned *ret_seen);
+
 /* 0, or PROC_GONE for what a process that is gone looks like, at open as at read. */
 int proc_fold_gone(int r);

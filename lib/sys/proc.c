@@ -125,23 +125,14 @@ int proc_statm_parse(const char *text, struct proc_statm *ret)
 	return 0;
 }
 
-int proc_rollup_parse(const char *text, struct proc_memory *ret)
+int proc_scan_kib_lines(const char *text, const struct proc_kib_field *fields, size_t n_fields,
+			unsigned *ret_seen)
 {
-	struct proc_memory memory = {};
-	uint64_t rss = 0;
-	const struct {
-		const char *name;
-		uint64_t *value;
-	} fields[] = {
-		{ "Rss:", &rss },
-		{ "Anonymous:", &memory.anon },
-		{ "Swap:", &memory.swap },
-	};
 	unsigned seen = 0;
 	const char *newline;
 
 	for (; (newline = strchr(text, '\n')); text = newline + 1)
-		for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+		for (size_t i = 0; i < n_fields; i++) {
 			const char *value = proc_after_name(text, fields[i].name);
 
 			if (!value)
@@ -150,7 +141,23 @@ int proc_rollup_parse(const char *text, struct proc_memory *ret)
 				return -EBADMSG;
 			seen |= 1U << i;
 		}
-	if (seen != (1U << ARRAY_SIZE(fields)) - 1)
+	*ret_seen = seen;
+	return 0;
+}
+
+int proc_rollup_parse(const char *text, struct proc_memory *ret)
+{
+	struct proc_memory memory = {};
+	uint64_t rss = 0;
+	const struct proc_kib_field fields[] = {
+		{ "Rss:", &rss },
+		{ "Anonymous:", &memory.anon },
+		{ "Swap:", &memory.swap },
+	};
+	unsigned seen;
+
+	if (proc_scan_kib_lines(text, fields, ARRAY_SIZE(fields), &seen) < 0 ||
+	    seen != (1U << ARRAY_SIZE(fields)) - 1)
 		return -EBADMSG;
 
 	memory.shared = sub_u64(rss, memory.anon);

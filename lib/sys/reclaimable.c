@@ -56,10 +56,7 @@ static bool rollup_is_sound(const struct reclaimable_rollup *rollup)
 int reclaimable_rollup_parse(const char *text, struct reclaimable_rollup *ret)
 {
 	struct reclaimable_rollup rollup = {};
-	const struct {
-		const char *name;
-		uint64_t *value;
-	} fields[] = {
+	const struct proc_kib_field fields[] = {
 		{ "Pss_Anon:", &rollup.pss_anon },
 		{ "Pss_File:", &rollup.pss_file },
 		{ "Pss_Shmem:", &rollup.pss_shmem },
@@ -73,19 +70,10 @@ int reclaimable_rollup_parse(const char *text, struct reclaimable_rollup *ret)
 		{ "LazyFree:", &rollup.lazy_free },
 	};
 	const unsigned all = (1U << (ARRAY_SIZE(fields) - 2)) - 1, pss = 7;
-	const char *newline;
-	unsigned seen = 0;
+	unsigned seen;
 
-	for (; (newline = strchr(text, '\n')); text = newline + 1)
-		for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
-			const char *value = proc_after_name(text, fields[i].name);
-
-			if (!value)
-				continue;
-			if (proc_scan_kib(value, '\n', fields[i].value) < 0)
-				return -EBADMSG;
-			seen |= 1U << i;
-		}
+	if (proc_scan_kib_lines(text, fields, ARRAY_SIZE(fields), &seen) < 0)
+		return -EBADMSG;
 	seen &= all; /* the last two need not be there */
 	if (seen == (all & ~pss))
 		return -EOPNOTSUPP;
