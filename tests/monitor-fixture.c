@@ -141,3 +141,16 @@ bool turn(void)
 	assert_true(r >= 0);
 	return r > 0;
 }
+
+void make_urgent(void)
+{
+	assert_int_equal(tcflush(test.slave, TCIFLUSH), 0);
+}
+
+uint64_t planned(void)
+{
+	uint64_t usec;
+
+	assert_int_equal(sd_event_source_get_time(test.m->monitor->timer, &usec), 0);
+	return usec;
+}

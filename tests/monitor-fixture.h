@@ -40,3 +40,8 @@ const char *notification(void);
 
 /* One turn of the loop, without waiting: has something been dispatched? */
 bool turn(void);
+
+/* The pressure trigger polls as urgent from now on. */
+void make_urgent(void);
+/* When the timer is due. */
+uint64_t planned(void);

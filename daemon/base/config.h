@@ -75,8 +75,8 @@ int config_load_policies(const struct config_options *options, struct policy_set
 
 void config_done(struct config *config);
 
-/* At start: the subtree is a path, and where it was given by hand, for this run, it is there.  0, or
- * -errno, which has been logged. */
+/* At start: the subtree is a path, and where it was given by hand, for this run, it is there.  0,
+ * or -errno, which has been logged. */
 int config_check_subtree(const struct config *config, const struct cgroup_fs *cgroups);
 
 /* Is there a cgroup of that path now?  If not, no process may be killed until there is. */
