@@ -107,7 +107,8 @@ answer '.data[0].Json.data | fromjson' >"$tmp/json"
 # By itself: without a bus.
 explain_alone() {
     DBUS_SYSTEM_BUS_ADDRESS=unix:path=$tmp/nonesuch "$build/reckonctl" --json --config "$tmp/conf" --subtree "$subtree" explain "$@" |
-        jq -c 'del(.source)'
+        jq -c 'del(.source, .held_by_descriptors) | if .process then
+            .process |= del(.command_line, .executable, .unit, .container) else . end'
 }
 explain_alone >"$tmp/own"
 check "[ \"\$(jq -c '$shape' '$tmp/json')\" = \"\$(jq -c '$shape' '$tmp/own')\" ] ||

@@ -141,9 +141,11 @@ run 'explain a process, as JSON' 0 -- --json explain $$
 finds 'has what describes it' .process.command_line '*check-ctl*' .process.executable '"/*bash"' .process.container null
 if [ "$(stat -fc %T /dev/shm)" = tmpfs ]; then
     head -c 20M /dev/zero >"/dev/shm/check-ctl-$$"
-    sleep 1000 9<"/dev/shm/check-ctl-$$" &
-    pids=($!)
+    exec 9<"/dev/shm/check-ctl-$$"
     rm "/dev/shm/check-ctl-$$"
+    sleep 1000 & # inherits it
+    pids=($!)
+    exec 9<&-
     run 'explain what holds memory by descriptors' 0 out '^ +and 20\.0 MiB by descriptors alone, which is freed as well$' -- explain "${pids[0]}"
     run 'explain what holds memory by descriptors, as JSON' 0 -- --json explain "${pids[0]}"
     finds 'has what it holds' .process.held_bytes 20971520 ".held_by_descriptors[] | select(.pid == ${pids[0]}) | .bytes" 20971520
