@@ -59,7 +59,7 @@ static void describe_outcome(const json_t *entry, char buf[static ENTRY_OUTCOME_
 		const char *outcome, *text;
 		bool takes_time;
 	} outcomes[] = {
-		{ "gone", "gone after ", true },
+		{ "exited", "exited after ", true },
 		{ "reclaimed", "still exiting, memory already reclaimed after ", true },
 		{ "unkillable", "could not be killed", false },
 		{ "cancelled", "cancelled (memory recovered)", false },

@@ -22,7 +22,7 @@ const char *entry_date(const json_t *entry, char buf[static ENTRY_DATE_SIZE]);
 const char *entry_name(const struct screen *screen, const json_t *entry,
 		       char buf[static ENTRY_NAME_SIZE]);
 
-/* "gone after 43 ms", "dry run". */
+/* "exited after 43 ms", "dry run". */
 #define ENTRY_OUTCOME_SIZE 128
 const char *entry_outcome(const json_t *entry, char buf[static ENTRY_OUTCOME_SIZE]);
 

@@ -116,7 +116,7 @@ static inline int answer_question(sd_bus_message *message)
 		return test.uid != UINT32_MAX
 			       ? sd_bus_reply_method_return(message, "u", test.uid)
 			       : sd_bus_reply_method_errorf(message, SD_BUS_ERROR_NAME_HAS_NO_OWNER,
-							    "gone");
+							    "exited");
 	return sd_bus_reply_method_return(message, NULL);
 }
 

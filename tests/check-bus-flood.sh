@@ -17,7 +17,7 @@ quiet_conf >"$tmp/conf"
 mkdir "$tmp/state"
 jq -n '{version: 1, entries: [range(1; 101) | {id: ., time_usec: (1700000000000000 + . * 1000000), boot: "0123456789abcdef0123456789abcdef",
     kind: "killed", policy: "kill", action: "kill", target: "process", rank_by: "footprint", pid: (1000 + .), uid: 1000, comm: "hog",
-    cgroup: "/user.slice/user-1000.slice/user@1000.service/app.slice/app-firefox.scope", outcome: "gone", signal: "SIGKILL",
+    cgroup: "/user.slice/user-1000.slice/user@1000.service/app.slice/app-firefox.scope", outcome: "exited", signal: "SIGKILL",
     footprint_bytes: 1073741824, ranked: [range(0; 8) | {pid: ., comm: "hog", cgroup: "/user.slice", footprint_bytes: 1048576, verdict: "smaller"}]}]}' \
     >"$tmp/state/history.json"
 export STATE_DIRECTORY=$tmp/state

@@ -165,7 +165,7 @@ run status 0 out '^State +calm: enough memory is available \(reckond 0\.1\.0\)$'
     out '^Next threshold +warn, 3\.6 GiB of memory and 2\.6 GiB of swap away: available <= 15% \(1\.1 GiB\)' \
     out '^Next victim +chromium \(pid 812, user alice\); would free 1\.4 GiB$' \
     out '^Kills +1 process since the start, 2 d 5 h ago$' \
-    out '^Last +2 h 12 min ago: chromium \(pid 4711\) by policy kill: gone after 43 ms; 1\.3 GiB of 1\.4 GiB reclaimed$' \
+    out '^Last +2 h 12 min ago: chromium \(pid 4711\) by policy kill: exited after 43 ms; 1\.3 GiB of 1\.4 GiB reclaimed$' \
     out '^Configuration +/etc/reckond/reckond\.conf$' -- status
 say 'and nothing on standard error' "$(cat "$tmp/err")"
 is_harmless 'and no colour in a pipe'
@@ -211,7 +211,7 @@ run 'explain a pid that the daemon does not know' 1 err '^reckonctl: no such pro
 run 'explain with a file does not call the daemon' 0 out 'itself: as --config asks for' \
     -- --config "$tmp/mine.conf" explain
 run history 0 out '^ID +AGO  VICTIM +WOULD FREE  FREED 0\.1 s' \
-    out '^ 4  2 h 12 min  chromium \(pid 4711\) +1\.4 GiB +1\.2 GiB +1\.3 GiB +1\.3 GiB  gone after 43 ms; policy kill$' \
+    out '^ 4  2 h 12 min  chromium \(pid 4711\) +1\.4 GiB +1\.2 GiB +1\.3 GiB +1\.3 GiB  exited after 43 ms; policy kill$' \
     out '^ 3 .*  -  .*no victim; policy kill$' out '^ 2 .*could not be killed, ineffective; policy terminate$' \
     out '^ 1 .* - .*dry run; policy kill$' -- history
 problem=''
@@ -637,20 +637,20 @@ held=''
 [ "$(json '.entries[0].kind')" != '"no-victim"' ] ||
     finds 'with no victim after it' '.entries[0].excluded' '"*[0-9] outside the subtree*'
 finds 'a kill is in the history' '.entries[-1].kind' '"killed"' '.entries[-1].pid' "$victim" '.entries[-1].comm' '"sleep"' \
-    '.entries[-1].outcome' '"gone"' '.entries[-1].policy' '"now"' '.entries[-1].signal' '"SIGKILL"' \
+    '.entries[-1].outcome' '"exited"' '.entries[-1].policy' '"now"' '.entries[-1].signal' '"SIGKILL"' \
     '.entries[-1].reclaimed_2s_bytes' '[0-9]*' '.entries[-1].ranked[0].pid' "$victim" '.entries[-1].cgroup' "\"$subtree\""
-run 'and in the table' 0 out " sleep \\(pid $victim\\) .* gone after [0-9.]+ [mu]s; policy now\$" -- history
-run 'and in full' 0 out "^  Victim +sleep \\(pid $victim\\), user root, cgroup $subtree\$" out '^  Killed by +SIGKILL: gone after ' \
+run 'and in the table' 0 out " sleep \\(pid $victim\\) .* exited after [0-9.]+ [mu]s; policy now\$" -- history
+run 'and in full' 0 out "^  Victim +sleep \\(pid $victim\\), user root, cgroup $subtree\$" out '^  Killed by +SIGKILL: exited after ' \
     out '^  Steps +chosen after ' out '^  Reclaimed +' -- --full history
 run 'and in the state' 0 out '^State +(stuck: memory is low but no process is worth killing|watch: memory is low but no process is eligible) ' \
-    out '^ +not eligible: .*[0-9] outside the subtree' out '^Kills +1 process since' out "^Last +[0-9].* ago: sleep \\(pid $victim\\) by policy now: gone after" -- status
+    out '^ +not eligible: .*[0-9] outside the subtree' out '^Kills +1 process since' out "^Last +[0-9].* ago: sleep \\(pid $victim\\) by policy now: exited after" -- status
 
 echo '# what it has left'
 # The victim's entry, which is complete; others may still come until it is stopped.
 of_victim() { jq -S --argjson pid "$victim" '[.entries[] | select(.pid == $pid and .kind == "killed")]' "$1"; }
 "$reckonctl" --json history >"$tmp/asked"
 stop_daemon
-run 'history, when it has exited' 0 out " sleep \\(pid $victim\\) .* gone after [0-9.]+ [mu]s; policy now\$" \
+run 'history, when it has exited' 0 out " sleep \\(pid $victim\\) .* exited after [0-9.]+ [mu]s; policy now\$" \
     out "^Read from $tmp/state/history\\.json: $absent" -- history
 run 'as JSON' 0 -- --json history 1
 finds 'says where from' .source '"reckonctl"' .file "\"$tmp/state/history.json\"" '.entries | length' 1

@@ -123,7 +123,7 @@ of_largest() { number_of killed "$large" "$1"; }
 check '[ "$(n_entries)" = 4 ]' 'the history has all four'
 check '[ "$(number_of dry-run "$large" id)" = 1 ]' 'the dry run first'
 check '[ "$(of_largest id)" = 2 ] && [ "$(number_of killed "$small" id)" = 3 ]' 'then both kills'
-check "grep -qE '^\\{\"id\":3,.*\"outcome\":\"(gone|reclaimed)\",.*\"signal\":\"SIGKILL\"' '$history'" 'with the outcome'
+check "grep -qE '^\\{\"id\":3,.*\"outcome\":\"(exited|reclaimed)\",.*\"signal\":\"SIGKILL\"' '$history'" 'with the outcome'
 check "grep -q '^{\"id\":4,.*\"kind\":\"no-victim\"' '$history'" 'and that no other was left'
 check 'is_between "$(of_largest footprint_bytes)" $((64 << 20)) $((80 << 20))' 'how much was expected to be freed'
 check '[ -n "$(of_largest reclaimed_bytes)" ] && [ -n "$(of_largest available_before_bytes)" ]' \

@@ -126,7 +126,7 @@ static inline int setup(void **state)
 		.before = { .total = 8 * GIB, .available = GIB },
 		.decided_at = NOW,
 		.finished_at = NOW + 30 * MSEC,
-		.outcome = KILL_PROGRESS_GONE,
+		.outcome = KILL_PROGRESS_EXITED,
 	};
 	kill_victim_init(&m->in_flight->victim);
 	log_set_target(LOG_TARGET_CONSOLE);

@@ -51,7 +51,7 @@ static void test_answers_that_cannot_be_put_together(void **state)
 
 	history_entry_init(&entry);
 	history_set_text(entry.kind, sizeof(entry.kind), "killed");
-	history_set_text(entry.outcome, sizeof(entry.outcome), "gone");
+	history_set_text(entry.outcome, sizeof(entry.outcome), "exited");
 	history_put(recorder_history(test.m->tick->recorder), &entry);
 	test.m->selection->stuck.since = 1;
 	test.m->selection->stuck.account.n_rows = 1;

@@ -231,11 +231,11 @@ static void test_put_changes_what_is_there(void **state)
 	assert_int_equal(entry.id, 1);
 	put_entries(history, 2);
 	generation = history_generation(history);
-	history_set_text(entry.outcome, sizeof(entry.outcome), "gone");
+	history_set_text(entry.outcome, sizeof(entry.outcome), "exited");
 	history_put(history, &entry);
 	assert_int_not_equal(history_generation(history), generation);
 	assert_int_equal(history_count(history), 3);
-	assert_string_equal(history_get(history, 2)->outcome, "gone");
+	assert_string_equal(history_get(history, 2)->outcome, "exited");
 
 	/* The place is another's by now. */
 	put_entries(history, HISTORY_MAX);

@@ -28,7 +28,7 @@
 #define UNKNOWN	 UINT64_MAX
 
 #define WAIT	   KILL_PROGRESS_WAIT
-#define GONE	   KILL_PROGRESS_GONE
+#define EXITED	   KILL_PROGRESS_EXITED
 #define RECLAIMED  KILL_PROGRESS_RECLAIMED
 #define ESCALATE   KILL_PROGRESS_ESCALATE
 #define CANCELLED  KILL_PROGRESS_CANCELLED
@@ -47,8 +47,8 @@ static const struct {
 } judge_cases[] = {
 	{ "nothing sent",                    0,       0, LATE,     1, 1, GIB,        RISEN,  0,           WAIT },
 
-	{ "gone",                            SIGKILL, 1, LATE,     1, 1, GIB,        SAME,   UNKNOWN,     GONE },
-	{ "gone, and memory reclaimed",      SIGKILL, 1, EARLY,    0, 0, GIB,        RISEN,  0,           GONE },
+	{ "gone",                            SIGKILL, 1, LATE,     1, 1, GIB,        SAME,   UNKNOWN,     EXITED },
+	{ "gone, and memory reclaimed",      SIGKILL, 1, EARLY,    0, 0, GIB,        RISEN,  0,           EXITED },
 	{ "reclaimed at once",               SIGKILL, 0, 0,        1, 0, GIB,        RISEN,  UNKNOWN,     RECLAIMED },
 	{ "reclaimed after the timeout",     SIGKILL, 0, LATE,     1, 0, GIB,        RISEN,  UNKNOWN,     RECLAIMED },
 	{ "reclaimed, and it reads empty",   SIGKILL, 0, 0,        1, 0, GIB,        RISEN,  GIB / 8,     RECLAIMED },
@@ -70,7 +70,7 @@ static const struct {
 	{ "small, drained",                  SIGKILL, 0, LATE,     1, 0, SMALL,      SAME,   0,           RECLAIMED },
 	{ "expected beyond all bounds",      SIGKILL, 0, EARLY,    1, 0, UINT64_MAX, RISEN,  UNKNOWN,     WAIT },
 
-	{ "SIGTERM, gone",                   SIGTERM, 1, 0,        1, 1, GIB,        SAME,   UNKNOWN,     GONE },
+	{ "SIGTERM, gone",                   SIGTERM, 1, 0,        1, 1, GIB,        SAME,   UNKNOWN,     EXITED },
 	{ "SIGTERM, next level",             SIGTERM, 0, 0,        1, 1, GIB,        SAME,   UNKNOWN,     ESCALATE },
 	{ "SIGTERM, reclaimed, next level",  SIGTERM, 0, 0,        0, 1, GIB,        RISEN,  UNKNOWN,     ESCALATE },
 	{ "SIGTERM, in its grace",           SIGTERM, 0, IN_GRACE, 1, 0, GIB,        SAME,   UNKNOWN,     WAIT },

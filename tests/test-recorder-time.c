@@ -19,9 +19,9 @@ static void test_what_was_reclaimed_is_noted_in_time(void **state)
 
 	kill_one(812, SIGKILL);
 	sample(30 * MSEC, 60 * MIB);
-	end(KILL_PROGRESS_GONE, 30 * MSEC);
+	end(KILL_PROGRESS_EXITED, 30 * MSEC);
 	e = newest();
-	assert_string_equal(e->outcome, "gone");
+	assert_string_equal(e->outcome, "exited");
 	assert_int_equal(e->exited_usec, 30 * MSEC + 100);
 	assert_int_equal(e->reclaimed_bytes, 60 * MIB);
 	assert_int_equal(e->reclaimed_100ms_bytes, UNKNOWN);
@@ -64,7 +64,7 @@ static void test_a_late_exit_is_recorded(void **state)
 	recorder_exited(test.m->tick->recorder, 813);
 	assert_string_equal(newest()->outcome, "reclaimed");
 	recorder_exited(test.m->tick->recorder, 812);
-	assert_string_equal(newest()->outcome, "gone");
+	assert_string_equal(newest()->outcome, "exited");
 	assert_int_equal(newest()->exited_usec, 30 * MSEC + 100);
 	assert_int_equal(history_count(test.history), 1);
 
@@ -86,7 +86,7 @@ static void test_swap_that_became_free_is_reclaimed_too(void **state)
 	kill_one(812, SIGKILL);
 	test.m->sampler->domain.reading.swap_free = 12 * MIB;
 	sample(100 * MSEC, 60 * MIB);
-	end(KILL_PROGRESS_GONE, 100 * MSEC);
+	end(KILL_PROGRESS_EXITED, 100 * MSEC);
 	assert_int_equal(newest()->reclaimed_100ms_bytes, 64 * MIB);
 	assert_int_equal(newest()->swap_free_before_bytes, 8 * MIB);
 	assert_int_equal(newest()->swap_free_after_bytes, 12 * MIB);
@@ -115,7 +115,7 @@ static void test_a_late_sample_is_not_used(void **state)
 		test.m->sampler->domain.reading.available = BEFORE;
 		kill_one((pid_t)(100 + i), SIGKILL);
 		sample(cases[i].at, MIB);
-		end(KILL_PROGRESS_GONE, cases[i].at);
+		end(KILL_PROGRESS_EXITED, cases[i].at);
 		assert_int_equal(newest()->reclaimed_100ms_bytes,
 				 cases[i].is_100ms ? MIB : UNKNOWN);
 		assert_int_equal(newest()->reclaimed_500ms_bytes,
@@ -131,7 +131,7 @@ static void test_the_next_victim_closes_the_record(void **state)
 
 	kill_one(812, SIGKILL);
 	sample(30 * MSEC, 60 * MIB);
-	end(KILL_PROGRESS_GONE, 30 * MSEC);
+	end(KILL_PROGRESS_EXITED, 30 * MSEC);
 	sample(120 * MSEC, 62 * MIB);
 	choose(900, SIGNALLED + 120 * MSEC);
 	assert_true(recorder_is_open(test.m->tick->recorder)); /* a choice is not yet a signal */
@@ -147,7 +147,7 @@ static void test_the_next_victim_closes_the_record(void **state)
 
 	/* The second one's is against what was there when it was chosen. */
 	sample(221 * MSEC, 100 * MIB);
-	end(KILL_PROGRESS_GONE, 221 * MSEC);
+	end(KILL_PROGRESS_EXITED, 221 * MSEC);
 	assert_int_equal(newest()->reclaimed_100ms_bytes, 38 * MIB);
 	assert_int_equal(history_count(test.history), 2);
 }
@@ -176,7 +176,7 @@ static void test_time_counts_from_the_last_signal(void **state)
 	assert_int_equal(e->escalated_usec, 5000 * MSEC + 92);
 	assert_int_equal(e->open_usec, 90);
 	sample(5100 * MSEC, 64 * MIB);
-	end(KILL_PROGRESS_GONE, 5100 * MSEC);
+	end(KILL_PROGRESS_EXITED, 5100 * MSEC);
 	sample(5500 * MSEC, 65 * MIB);
 	sample(7000 * MSEC, 66 * MIB);
 	e = newest();
@@ -194,7 +194,7 @@ static void test_what_takes_long_is_recorded_at_the_end(void **state)
 	sample(2000 * MSEC, 0);
 	sample(3200 * MSEC, 64 * MIB);
 	test.m->in_flight->decision.ineffective = true;
-	end(KILL_PROGRESS_GONE, 3200 * MSEC);
+	end(KILL_PROGRESS_EXITED, 3200 * MSEC);
 	assert_true(newest()->ineffective);
 	assert_false(recorder_is_open(test.m->tick->recorder));
 	assert_int_equal(newest()->reclaimed_2s_bytes, 0);
@@ -217,7 +217,7 @@ static void test_returned_is_the_shortest_time_for_nearly_all(void **state)
 	assert_true(recorder_reclaimed(test.m->tick->recorder, &bytes, &within));
 	assert_int_equal(bytes, 60 * MIB);
 	assert_int_equal(within, 30 * MSEC);
-	end(KILL_PROGRESS_GONE, 500 * MSEC);
+	end(KILL_PROGRESS_EXITED, 500 * MSEC);
 	kill_one(900, SIGKILL);
 	assert_false(recorder_reclaimed(test.m->tick->recorder, &bytes, &within));
 }
@@ -228,7 +228,7 @@ static void test_refreezing_is_noted_where_there_was_something_to(void **state)
 	kill_one(812, SIGKILL);
 	assert_int_equal(newest()->thawed_levels, 2);
 	test.m->in_flight->decision.refrozen = 2;
-	end(KILL_PROGRESS_GONE, MSEC);
+	end(KILL_PROGRESS_EXITED, MSEC);
 	assert_int_equal(newest()->refrozen, 2);
 
 	kill_one(813, SIGKILL); /* still exiting: it will be later */
@@ -237,7 +237,7 @@ static void test_refreezing_is_noted_where_there_was_something_to(void **state)
 
 	test.m->in_flight->victim.thawed.n_levels = 0;
 	kill_one(814, SIGKILL);
-	end(KILL_PROGRESS_GONE, MSEC);
+	end(KILL_PROGRESS_EXITED, MSEC);
 	assert_int_equal(newest()->thawed_levels, 0);
 	assert_int_equal(newest()->refrozen, HISTORY_UNKNOWN_I32);
 }

@@ -233,13 +233,13 @@ static void test_what_was_refused_is_noted_with_the_error(void **state)
 	/* One that was refused while another is still recorded is not that one. */
 	test.m->in_flight->decision.error = 0;
 	kill_one(812, SIGKILL);
-	end(KILL_PROGRESS_GONE, MSEC);
+	end(KILL_PROGRESS_EXITED, MSEC);
 	choose(901, SIGNALLED + MSEC);
 	test.m->in_flight->decision.error = -EPERM;
 	end(KILL_PROGRESS_UNKILLABLE, 2 * MSEC);
 	assert_int_equal(newest()->pid, 901);
 	assert_string_equal(newest()->outcome, "unkillable");
-	assert_string_equal(history_get(test.history, 1)->outcome, "gone");
+	assert_string_equal(history_get(test.history, 1)->outcome, "exited");
 }
 
 static void test_what_failed_is_kept_once_in_an_emergency(void **state)
@@ -326,7 +326,7 @@ static void test_nothing_is_allocated(void **state)
 	kill_one(812, SIGTERM);
 	sample(100 * MSEC, MIB);
 	signal_it(SIGKILL, SIGNALLED + MSEC);
-	end(KILL_PROGRESS_GONE, 200 * MSEC);
+	end(KILL_PROGRESS_EXITED, 200 * MSEC);
 	fail_malloc = false;
 	assert_int_equal(n_mallocs, 0);
 	assert_int_equal(history_count(test.history), 1);

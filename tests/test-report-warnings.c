@@ -120,7 +120,7 @@ static void test_an_entry_has_its_fields(void **state)
 	assert_true(entry_has("RECKOND_VICTIM_CGROUP=/system.slice/db.service"));
 	assert_true(entry_has("RECKOND_VICTIM_FOOTPRINT=536870912"));
 	assert_true(entry_has("RECKOND_TARGET_CGROUP="));
-	assert_true(entry_has("RECKOND_OUTCOME=gone"));
+	assert_true(entry_has("RECKOND_OUTCOME=exited"));
 	assert_true(entry_has("OBJECT_SYSTEMD_UNIT=db.service"));
 	assert_null(strstr(test.entry, "OBJECT_SYSTEMD_USER_UNIT"));
 

@@ -73,7 +73,7 @@ static void test_a_holder_is_taken_after_a_kill_in_vain(void **state)
 
 		print_message("%s\n", cases[i].label);
 		m->in_flight->decision.memory.shmem = 3 * GIB;
-		m->in_flight->decision.outcome = KILL_PROGRESS_GONE;
+		m->in_flight->decision.outcome = KILL_PROGRESS_EXITED;
 		m->in_flight->decision.finished_at = now;
 		m->in_flight->decision.freed = cases[i].freed * MIB;
 		test.n_asked = 0;
@@ -111,7 +111,7 @@ static void test_all_are_read_again_after_a_kill_in_vain(void **state)
 	test.alive = 8;
 	m->sampler->domain.reading.counters.shmem = 3 * GIB;
 	last->memory.shmem = 3 * GIB;
-	last->outcome = KILL_PROGRESS_GONE;
+	last->outcome = KILL_PROGRESS_EXITED;
 	last->finished_at = NOW;
 	assert_true(stuck_waits_for_holder(m->selection, last, NOW));
 	test.is_finished = true;
@@ -148,7 +148,7 @@ static void test_a_kill_in_vain_beside_others(void **state)
 	struct decision *last = &test.m->in_flight->decision;
 
 	last->memory.shmem = 3000 * MIB;
-	last->outcome = KILL_PROGRESS_GONE;
+	last->outcome = KILL_PROGRESS_EXITED;
 	last->freed = 3000 * MIB; /* by others */
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct memory_counters *now = &test.m->sampler->domain.reading.counters;
@@ -378,7 +378,7 @@ static void test_a_survey_that_is_over_late_is_of_its_own_time(void **state)
 	assert_int_equal(test.n_asked, 1);
 	test.is_busy = true;
 	last->memory.shmem = 3 * GIB;
-	last->outcome = KILL_PROGRESS_GONE;
+	last->outcome = KILL_PROGRESS_EXITED;
 	last->finished_at = NOW + SEC;
 	assert_true(stuck_waits_for_holder(m->selection, last, NOW + SEC));
 	test.is_busy = false;

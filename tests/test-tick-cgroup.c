@@ -216,7 +216,7 @@ static void test_tick_kills_all_that_the_flag_says_but_what_is_spared(void **sta
 	assert_int_equal(test.manager->in_flight->victim.group.dir_fd, -EBADF);
 	/* A process is left in the group, which was frozen before; at once, if all have exited. */
 	assert_int_equal(test.manager->in_flight->decision.refrozen,
-			 test.manager->in_flight->decision.outcome == KILL_PROGRESS_GONE ? 1 : 0);
+			 test.manager->in_flight->decision.outcome == KILL_PROGRESS_EXITED ? 1 : 0);
 	write_group("/a", "cgroup.freeze", "0");
 }
 

@@ -303,7 +303,7 @@ static void test_tick_passes_over_an_ineffective_kind_once(void **state)
 	one_tick();
 	assert_int_equal(test.manager->in_flight->decision.pid, first);
 	wait_for_outcome();
-	assert_int_equal(test.manager->in_flight->decision.outcome, KILL_PROGRESS_GONE);
+	assert_int_equal(test.manager->in_flight->decision.outcome, KILL_PROGRESS_EXITED);
 	assert_true(test.manager->in_flight->decision.ineffective);
 	one_tick();
 	assert_int_equal(test.manager->in_flight->decision.pid, beside);
@@ -334,7 +334,7 @@ static void test_tick_waits_for_memory_that_comes_late(void **state)
 	assert_int_equal(test.manager->regime->state, REGIME_KILLING);
 	test.freed = 96 * MIB;
 	one_tick();
-	assert_int_equal(test.manager->in_flight->decision.outcome, KILL_PROGRESS_GONE);
+	assert_int_equal(test.manager->in_flight->decision.outcome, KILL_PROGRESS_EXITED);
 	assert_false(test.manager->in_flight->decision.ineffective);
 }
 

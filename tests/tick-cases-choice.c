@@ -11,21 +11,21 @@ const struct tick_case tick_cases_choice[] = {
 		.config = KILL PROTECT_LEAK,
 		.steps = { KILLED(0, 300, "KILL 301", 301, 2300) },
 		.plan = "editor 301",
-		.history = "killed editor SIGKILL gone",
+		.history = "killed editor SIGKILL exited",
 	},
 	{
 		.name = "an_avoid_rule",
 		.config = KILL "[Avoid mine]\nComm=^leak$\nWeight=0.5\n",
 		.steps = { KILLED(0, 300, "KILL 301", 301, 2300) },
 		.plan = "editor 301",
-		.history = "killed editor SIGKILL gone",
+		.history = "killed editor SIGKILL exited",
 	},
 	{
 		.name = "a_prefer_rule",
 		.config = KILL "[Prefer mine]\nCgroup=/app.slice/editor.scope\nWeight=2\n",
 		.steps = { KILLED(0, 300, "KILL 301", 301, 2300) },
 		.plan = "editor 301",
-		.history = "killed editor SIGKILL gone",
+		.history = "killed editor SIGKILL exited",
 	},
 	{
 		.name = "oom_score_adj_500_makes_it_larger",
@@ -37,7 +37,7 @@ const struct tick_case tick_cases_choice[] = {
 		},
 		.steps = { KILLED(0, 300, "KILL 301", 301, 2400) },
 		.plan = "editor 301",
-		.history = "killed editor SIGKILL gone",
+		.history = "killed editor SIGKILL exited",
 	},
 	{
 		.name = "oom_score_adj_minus_1000_is_never_killed",
@@ -49,7 +49,7 @@ const struct tick_case tick_cases_choice[] = {
 		},
 		.steps = { KILLED(0, 300, "KILL 301", 301, 2300) },
 		.plan = "editor 301",
-		.history = "killed editor SIGKILL gone",
+		.history = "killed editor SIGKILL exited",
 	},
 	{
 		.name = "a_reluctant_one_is_killed_if_there_is_no_other",
@@ -64,7 +64,7 @@ const struct tick_case tick_cases_choice[] = {
 			KILLED(100, 300, "KILL 300", 300, 3300),
 		},
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL gone | killed editor SIGKILL gone",
+		.history = "killed leak SIGKILL exited | killed editor SIGKILL exited",
 	},
 	{
 		.name = "the_youngest_of_near_equals",
@@ -76,7 +76,7 @@ const struct tick_case tick_cases_choice[] = {
 		},
 		.steps = { KILLED(0, 300, "KILL 290", 290, 3250) },
 		.plan = "young 290",
-		.history = "killed young SIGKILL gone",
+		.history = "killed young SIGKILL exited",
 	},
 	{
 		.name = "init_and_the_daemon_itself_are_never_killed",
@@ -88,7 +88,7 @@ const struct tick_case tick_cases_choice[] = {
 		},
 		.steps = { KILLED(0, 300, "KILL 302", 302, 500) },
 		.plan = "shell 302",
-		.history = "killed shell SIGKILL gone",
+		.history = "killed shell SIGKILL exited",
 	},
 	{
 		.name = "smaller_than_the_least_victim",
@@ -105,7 +105,7 @@ const struct tick_case tick_cases_choice[] = {
 		.config = KILL "[Daemon]\nSubtree=/app.slice/editor.scope\n",
 		.steps = { KILLED(0, 300, "KILL 301", 301, 2300) },
 		.plan = "editor 301",
-		.history = "killed editor SIGKILL gone",
+		.history = "killed editor SIGKILL exited",
 	},
 	{
 		.name = "the_cgroup_that_has_the_most",
@@ -125,7 +125,7 @@ const struct tick_case tick_cases_choice[] = {
 			  .event = REPORT_FINISHED, .next = 20 },
 		},
 		.plan = "cc 301 +302 /app.slice/build.scope",
-		.history = "killed cc SIGKILL gone",
+		.history = "killed cc SIGKILL exited",
 		.says = "Killing cgroup /app.slice/build.scope (2 processes",
 	},
 	{
@@ -147,7 +147,7 @@ const struct tick_case tick_cases_choice[] = {
 			  .event = REPORT_FINISHED, .next = 20 },
 		},
 		.plan = "cc 301 +302 /app.slice/build.scope",
-		.history = "killed cc SIGKILL gone",
+		.history = "killed cc SIGKILL exited",
 	},
 	{
 		.name = "sharers_of_an_address_space",
@@ -166,7 +166,7 @@ const struct tick_case tick_cases_choice[] = {
 			  .event = REPORT_FINISHED, .next = 20 },
 		},
 		.plan = "thread 351 =300",
-		.history = "killed thread SIGKILL gone",
+		.history = "killed thread SIGKILL exited",
 	},
 	{
 		.name = "a_sharer_that_is_protected",
@@ -182,7 +182,7 @@ const struct tick_case tick_cases_choice[] = {
 			KILLED(20, 300, "KILL 301", 301, 2300),
 		},
 		.plan = "editor 301",
-		.history = "killed editor SIGKILL gone | not-killed leak unkillable",
+		.history = "killed editor SIGKILL exited | not-killed leak unkillable",
 		.says = "Pid 300 shares its memory with thread (pid 350), which is not eligible",
 	},
 	{
@@ -205,7 +205,7 @@ const struct tick_case tick_cases_choice[] = {
 			  .event = REPORT_FINISHED, .next = 20 },
 		},
 		.plan = "server 322 +321 +320",
-		.history = "killed server SIGKILL gone",
+		.history = "killed server SIGKILL exited",
 	},
 	{
 		.name = "shared_memory_that_stays",
@@ -217,7 +217,7 @@ const struct tick_case tick_cases_choice[] = {
 		},
 		.steps = { KILLED(0, 300, "KILL 301", 301, 2300) },
 		.plan = "editor 301",
-		.history = "killed editor SIGKILL gone",
+		.history = "killed editor SIGKILL exited",
 	},
 	{
 		.name = "shared_memory_that_dies_with_it",
@@ -229,7 +229,7 @@ const struct tick_case tick_cases_choice[] = {
 		},
 		.steps = { KILLED(0, 300, "KILL 300", 300, 3400) },
 		.plan = "machine 300",
-		.history = "killed machine SIGKILL gone",
+		.history = "killed machine SIGKILL exited",
 	},
 	{
 		.name = "it_has_grown_since_the_last_reading",
@@ -242,7 +242,7 @@ const struct tick_case tick_cases_choice[] = {
 			  .next = 20 },
 		},
 		.plan = "shell 302",
-		.history = "killed shell SIGKILL gone",
+		.history = "killed shell SIGKILL exited",
 	},
 	{
 		.name = "it_has_come_since_the_last_reading",
@@ -256,7 +256,7 @@ const struct tick_case tick_cases_choice[] = {
 			  .next = 20 },
 		},
 		.plan = "burst 310",
-		.history = "killed burst SIGKILL gone",
+		.history = "killed burst SIGKILL exited",
 	},
 	{
 		.name = "it_vanishes_before_the_signal",
@@ -297,7 +297,7 @@ const struct tick_case tick_cases_choice[] = {
 			KILLED(20, 300, "KILL 301", 301, 2300),
 		},
 		.plan = "editor 301",
-		.history = "killed editor SIGKILL gone",
+		.history = "killed editor SIGKILL exited",
 	},
 	{
 		.name = "it_is_moved_out_of_the_subtree_before_the_signal",
@@ -308,7 +308,7 @@ const struct tick_case tick_cases_choice[] = {
 			KILLED(20, 300, "KILL 301", 301, 2300),
 		},
 		.plan = "editor 301",
-		.history = "killed editor SIGKILL gone",
+		.history = "killed editor SIGKILL exited",
 	},
 	{
 		.name = "it_is_moved_out_of_the_cgroup_that_was_chosen",
@@ -331,7 +331,7 @@ const struct tick_case tick_cases_choice[] = {
 			KILLED(20, 300, "KILL 301", 301, 2300),
 		},
 		.plan = "editor 301",
-		.history = "killed editor SIGKILL gone",
+		.history = "killed editor SIGKILL exited",
 	},
 	{
 		.name = "a_signal_that_is_refused",
@@ -342,7 +342,7 @@ const struct tick_case tick_cases_choice[] = {
 			KILLED(20, 300, "KILL 301", 301, 2300),
 		},
 		.plan = "editor 301",
-		.history = "killed editor SIGKILL gone | not-killed leak unkillable",
+		.history = "killed editor SIGKILL exited | not-killed leak unkillable",
 	},
 	{
 		.name = "dry_run",

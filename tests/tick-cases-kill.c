@@ -58,7 +58,7 @@ const struct tick_case tick_cases_kill[] = {
 			KILLED(2000, 300, "KILL 300", 300, 3300),
 		},
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL gone",
+		.history = "killed leak SIGKILL exited",
 	},
 	{
 		.name = "kill",
@@ -70,7 +70,7 @@ const struct tick_case tick_cases_kill[] = {
 			QUIET(2200, 3300, WATCH, 250),
 		},
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL gone",
+		.history = "killed leak SIGKILL exited",
 		.says = "Killing leak (pid 300, uid 1000, /app.slice/leak.scope)",
 	},
 	{
@@ -86,7 +86,7 @@ const struct tick_case tick_cases_kill[] = {
 			  .next = 20 },
 		},
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL gone",
+		.history = "killed leak SIGKILL exited",
 	},
 	{
 		.name = "unkillable_and_another_is_killed",
@@ -99,7 +99,7 @@ const struct tick_case tick_cases_kill[] = {
 			KILLED(2020, 300, "KILL 301", 301, 2300),
 		},
 		.plan = "editor 301",
-		.history = "killed editor SIGKILL gone | killed leak SIGKILL unkillable",
+		.history = "killed editor SIGKILL exited | killed leak SIGKILL unkillable",
 		.says = "It is skipped for 30 s",
 	},
 	{
@@ -113,7 +113,7 @@ const struct tick_case tick_cases_kill[] = {
 			{ AT(40, 3200), .exits = { 300 }, .state = WATCH, .next = 60 },
 		},
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL gone",
+		.history = "killed leak SIGKILL exited",
 	},
 	{
 		.name = "terminate_and_it_exits",
@@ -125,7 +125,7 @@ const struct tick_case tick_cases_kill[] = {
 			  .next = 20 },
 		},
 		.plan = "leak 300",
-		.history = "killed leak SIGTERM gone",
+		.history = "killed leak SIGTERM exited",
 	},
 	{
 		.name = "terminate_escalates_after_the_grace",
@@ -140,7 +140,7 @@ const struct tick_case tick_cases_kill[] = {
 			  .next = 20 },
 		},
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL gone escalated",
+		.history = "killed leak SIGKILL exited escalated",
 		.says = "Pid 300 has not exited after SIGTERM: sending SIGKILL.",
 	},
 	{
@@ -155,7 +155,7 @@ const struct tick_case tick_cases_kill[] = {
 			  .next = 20 },
 		},
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL gone escalated",
+		.history = "killed leak SIGKILL exited escalated",
 	},
 	{
 		.name = "terminate_is_cancelled_when_memory_has_recovered",

@@ -34,7 +34,7 @@ const struct tick_case tick_cases_machine[] = {
 			  .next = 20 },
 		},
 		.plan = "burst 310",
-		.history = "killed burst SIGKILL gone | no-victim",
+		.history = "killed burst SIGKILL exited | no-victim",
 		.says = "Memory is low but no process is worth killing",
 	},
 	{
@@ -144,7 +144,7 @@ const struct tick_case tick_cases_machine[] = {
 			KILLED(3000, 90, "KILL 300", 300, 3090),
 		},
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL gone",
+		.history = "killed leak SIGKILL exited",
 	},
 	{
 		.name = "pressure_of_a_cgroup_at_its_own_limit",
@@ -192,7 +192,7 @@ const struct tick_case tick_cases_machine[] = {
 		.config = NOW "SwapFree=5%\nAction=kill\n",
 		.steps = { KILLED(0, 300, "KILL 300", 300, 3300) },
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL gone",
+		.history = "killed leak SIGKILL exited",
 	},
 	{
 		.name = "free_swap_is_used_first",
@@ -227,7 +227,7 @@ const struct tick_case tick_cases_machine[] = {
 			  .exits = { 301 }, .state = WATCH, .event = REPORT_FINISHED, .next = 20 },
 		},
 		.plan = "idle 301",
-		.history = "killed idle SIGKILL gone",
+		.history = "killed idle SIGKILL exited",
 	},
 	{
 		.name = "rank_by_swap",
@@ -258,7 +258,7 @@ const struct tick_case tick_cases_machine[] = {
 			KILLED(33000, 300, "KILL 300", 300, 3300),
 		},
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL gone",
+		.history = "killed leak SIGKILL exited",
 		.says = "Nothing was sampled for 30 s",
 	},
 	{
@@ -272,7 +272,7 @@ const struct tick_case tick_cases_machine[] = {
 			KILLED(4000, 300, "KILL 300", 300, 3300),
 		},
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL gone",
+		.history = "killed leak SIGKILL exited",
 		.says = "Nothing was sampled for 1 h",
 	},
 	{
@@ -286,7 +286,7 @@ const struct tick_case tick_cases_machine[] = {
 			KILLED(2000, 300, "KILL 300", 300, 3300),
 		},
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL gone",
+		.history = "killed leak SIGKILL exited",
 	},
 	{
 		.name = "meminfo_cannot_be_opened",
@@ -407,9 +407,9 @@ const struct tick_case tick_cases_machine[] = {
 			{ AT(6250, 300), .state = STUCK, .event = REPORT_STUCK, .next = 100 },
 		},
 		.plan = "three 303",
-		.history = "no-victim | killed three SIGKILL gone ineffective | "
-			   "killed two SIGKILL gone ineffective | "
-			   "killed one SIGKILL gone ineffective",
+		.history = "no-victim | killed three SIGKILL exited ineffective | "
+			   "killed two SIGKILL exited ineffective | "
+			   "killed one SIGKILL exited ineffective",
 		.says = "the last kills freed little",
 	},
 	{
@@ -418,7 +418,7 @@ const struct tick_case tick_cases_machine[] = {
 		.prepare = change_has_no_cgroups,
 		.steps = { KILLED(0, 300, "KILL 300", 300, 3300) },
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL gone",
+		.history = "killed leak SIGKILL exited",
 		.says = "Killing leak (pid 300, uid 1000, /)",
 	},
 	{
@@ -427,7 +427,7 @@ const struct tick_case tick_cases_machine[] = {
 		.prepare = change_has_no_cgroups,
 		.steps = { KILLED(0, 300, "KILL 300", 300, 3300) },
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL gone",
+		.history = "killed leak SIGKILL exited",
 	},
 };
 const size_t n_tick_cases_machine = ARRAY_SIZE(tick_cases_machine);

@@ -93,7 +93,7 @@ void __wrap_victim_choose(struct census *census, const struct victim_request *re
 /* Its memory may be reclaimed a moment before it is gone. */
 static inline bool is_over(enum kill_progress outcome)
 {
-	return outcome == KILL_PROGRESS_GONE || outcome == KILL_PROGRESS_RECLAIMED;
+	return outcome == KILL_PROGRESS_EXITED || outcome == KILL_PROGRESS_RECLAIMED;
 }
 
 int __real_memory_sample(struct memory_source *source, struct memory_reading *ret);
@@ -362,7 +362,7 @@ static inline void assert_succeeded(void)
 {
 	enum kill_progress outcome = test.manager->in_flight->decision.outcome;
 
-	assert_true(outcome == KILL_PROGRESS_GONE || outcome == KILL_PROGRESS_RECLAIMED);
+	assert_true(outcome == KILL_PROGRESS_EXITED || outcome == KILL_PROGRESS_RECLAIMED);
 }
 
 #define GROUP_NOW KILL_NOW "Target=cgroup\n"

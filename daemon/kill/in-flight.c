@@ -256,18 +256,18 @@ static void learn(struct in_flight *f, usec_t now)
 		skip_victim(f, d->error < 0 ? BACKOFF_REFUSED : BACKOFF_UNKILLABLE, now);
 	else if (d->outcome == KILL_PROGRESS_RECLAIMED)
 		skip_victim(f, BACKOFF_STILL_EXITING, now);
-	else if (d->outcome == KILL_PROGRESS_GONE)
+	else if (d->outcome == KILL_PROGRESS_EXITED)
 		backoff_succeed(&f->selection->backoff, d->pid, d->start_ticks);
-	if (d->outcome == KILL_PROGRESS_GONE && d->signal == SIGTERM)
+	if (d->outcome == KILL_PROGRESS_EXITED && d->signal == SIGTERM)
 		note_heirs(f, now);
-	if (d->outcome == KILL_PROGRESS_GONE)
+	if (d->outcome == KILL_PROGRESS_EXITED)
 		forget_killed(f);
 
 	d->freed = freed_since(f);
 	note_worth(f);
 	d->ineffective =
 		is_conclusive(d) &&
-		(d->outcome == KILL_PROGRESS_GONE || d->outcome == KILL_PROGRESS_RECLAIMED) &&
+		(d->outcome == KILL_PROGRESS_EXITED || d->outcome == KILL_PROGRESS_RECLAIMED) &&
 		is_ineffective(f);
 	if (d->ineffective)
 		backoff_add_kind(&f->selection->backoff, &subject,
@@ -319,7 +319,7 @@ static bool is_still_exiting(const struct in_flight *f, enum kill_progress outco
 {
 	if (outcome == KILL_PROGRESS_RECLAIMED && f->victim.thawed.n_levels == 0)
 		return true; /* its exit is recorded */
-	return outcome != KILL_PROGRESS_GONE && outcome != KILL_PROGRESS_CANCELLED &&
+	return outcome != KILL_PROGRESS_EXITED && outcome != KILL_PROGRESS_CANCELLED &&
 	       f->victim.thawed.n_levels > 0 && f->decision.refreeze;
 }
 

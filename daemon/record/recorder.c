@@ -155,7 +155,7 @@ void recorder_exited(struct recorder *a, pid_t pid)
 {
 	if (!is_exiting(a) || a->entry.pid != (uint32_t)pid)
 		return;
-	set_text(a->entry.outcome, kill_progress_to_string(KILL_PROGRESS_GONE));
+	set_text(a->entry.outcome, kill_progress_to_string(KILL_PROGRESS_EXITED));
 	history_put(a->history, &a->entry);
 }
 
@@ -287,7 +287,7 @@ static void note_outcome(struct recorder *a)
 	e->ineffective = d->ineffective;
 	if (d->error < 0)
 		set_text(e->error, strerror(-d->error));
-	if (e->thawed_levels > 0 && d->outcome == KILL_PROGRESS_GONE)
+	if (e->thawed_levels > 0 && d->outcome == KILL_PROGRESS_EXITED)
 		e->refrozen = d->refrozen;
 	fill_after(a, e);
 	history_put(a->history, e);

@@ -288,7 +288,7 @@ static struct holder_facts holder_facts_of(const struct selection *sel, const st
 		.shmem_before = shmem_of(&d->before.counters),
 		.shmem_now = shmem_of(&sel->sampler->domain.reading.counters),
 		.missing = s->missing,
-		.finished_at = d->outcome == KILL_PROGRESS_GONE ? d->finished_at : 0,
+		.finished_at = d->outcome == KILL_PROGRESS_EXITED ? d->finished_at : 0,
 		.asked_at = s->asked_at,
 		.surveyed_at = s->has_survey && !s->is_waiting ? s->surveyed_at : 0,
 		.cpu_time = s->survey ? survey_cpu_time(s->survey) : 0,

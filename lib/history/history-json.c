@@ -228,6 +228,7 @@ static const struct renamed reasons[] = {
 };
 static const struct renamed outcomes[] = {
 	{ "reclaimed", "memory-back" },
+	{ "exited", "gone" },
 	{ "cancelled", "stand-down" },
 };
 

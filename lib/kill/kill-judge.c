@@ -7,7 +7,7 @@
 const char *kill_progress_to_string(enum kill_progress progress)
 {
 	static const char *const names[] = {
-		[KILL_PROGRESS_WAIT] = "wait",		 [KILL_PROGRESS_GONE] = "gone",
+		[KILL_PROGRESS_WAIT] = "wait",		 [KILL_PROGRESS_EXITED] = "exited",
 		[KILL_PROGRESS_RECLAIMED] = "reclaimed", [KILL_PROGRESS_ESCALATE] = "escalate",
 		[KILL_PROGRESS_CANCELLED] = "cancelled", [KILL_PROGRESS_UNKILLABLE] = "unkillable",
 	};
@@ -61,7 +61,7 @@ static enum kill_progress judge_asked(const struct kill_facts *facts)
 enum kill_progress kill_judge(const struct kill_facts *facts)
 {
 	if (facts->gone)
-		return KILL_PROGRESS_GONE;
+		return KILL_PROGRESS_EXITED;
 	if (facts->signal == 0)
 		return KILL_PROGRESS_WAIT;
 	return facts->signal == SIGKILL ? judge_killed(facts) : judge_asked(facts);

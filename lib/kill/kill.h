@@ -190,7 +190,7 @@ bool kill_is_gone(const struct kill_victim *victim);
 /* Watching: pure. */
 enum kill_progress {
 	KILL_PROGRESS_WAIT,
-	KILL_PROGRESS_GONE,	  /* exited */
+	KILL_PROGRESS_EXITED,	  /* exited */
 	KILL_PROGRESS_RECLAIMED,  /* still exiting, but its memory was reclaimed */
 	KILL_PROGRESS_ESCALATE,	  /* now SIGKILL */
 	KILL_PROGRESS_CANCELLED,  /* asked to exit, did not, but the emergency is over */
@@ -223,12 +223,12 @@ struct kill_facts {
 /*
  * First row that holds:
  *
- * SIGKILL	gone						GONE
+ * SIGKILL	exited						EXITED
  *		memory reclaimed				RECLAIMED
  *		before the timeout				WAIT
  *		its footprint is down to what need not be freed		RECLAIMED
  *		otherwise					UNKILLABLE
- * SIGTERM	gone						GONE
+ * SIGTERM	exited						EXITED
  *		next level					ESCALATE
  *		emergency over, memory reclaimed		RECLAIMED
  *		within the grace				WAIT
