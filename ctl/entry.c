@@ -63,7 +63,7 @@ static void describe_outcome(const json_t *entry, char buf[static ENTRY_OUTCOME_
 		{ "reclaimed", "still exiting, memory already reclaimed after ", true },
 		{ "unkillable", "could not be killed", false },
 		{ "cancelled", "cancelled (memory recovered)", false },
-		{ "wait", "in progress", false },
+		{ "in-progress", "in progress", false },
 	};
 	char duration[FORMAT_DURATION_SIZE];
 

@@ -111,7 +111,7 @@ static json_t *find_last(const json_t *entries)
 /* The victim of the kill in progress, by its entry. */
 static json_t *killing_of(const json_t *entry)
 {
-	if (strcmp(words_text(entry, "outcome"), "wait") != 0)
+	if (strcmp(words_text(entry, "outcome"), "in-progress") != 0)
 		return json_null();
 	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "pid", copy_of(entry, "pid"),
 			 "command", copy_of(entry, "comm"), "cgroup", copy_of(entry, "cgroup"),

@@ -357,7 +357,7 @@ timeout -s KILL 0.1 busctl --system call "${manager[@]}" ListCandidates uu 0 0 >
 list ListPolicies
 check "[ \"\$(answer 'map(select(.Name == \"now\"))[0].Holds')\" = true ]" 'and ListPolicies'
 call GetHistory u 0
-check "answer .data | grep -q '\"wait\"' && answer .data | grep -q $stubborn" 'and GetHistory'
+check "answer .data | grep -q '\"in-progress\"' && answer .data | grep -q $stubborn" 'and GetHistory'
 is_busy() { grep -qE "hold \\(pid $stubborn\\) was sent SIGTERM [0-9.]+ m?s ago by policy now; ask again when it has exited\\." "$tmp/out"; }
 for method in 'ListCandidates uu 0 0' 'ListCgroups uu 0 0' 'Explain u 0' 'Explain u 1'; do
     # shellcheck disable=SC2086

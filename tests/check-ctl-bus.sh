@@ -357,7 +357,7 @@ problem=''
 say 'and the others are not' "$problem"
 run 'and the last one' 0 out '^Last +2.*-.*-.* ..:..:..: chromium \(pid 4711\) by' -- status
 serve '.history |= [.[0], .[0], .[0], .[0], .[0], .[0]] | .history[0].kind = "cancelled" | .history[1].outcome = "reclaimed"
-    | .history[2].outcome = "cancelled" | .history[3].outcome = "wait" | .history[4].outcome = "of a newer daemon"
+    | .history[2].outcome = "cancelled" | .history[3].outcome = "in-progress" | .history[4].outcome = "of a newer daemon"
     | .history |= [to_entries[] | .value.id = 9 - .key | .value.cgroup = "/a.slice/\(.key).service" | .value]
     | .history[5].target = "cgroup" | .history[5].cgroup = "/a.slice"'
 run 'other outcomes' 0 out ' not killed \(memory recovered\); policy kill$' out ' still exiting, memory already reclaimed after 43 ms; ' \
@@ -410,7 +410,7 @@ finds 'has all errors' .error '*old one stays*' '.messages[1]' '"/etc/b.conf:7: 
 serve '("stub\u001b (pid 812) was sent SIGTERM 3.1 s ago by policy now; ask again when it has exited." as $why
     | .errors = {Explain: ["org.reckond1.Error.Busy", $why], Reload: ["org.reckond1.Error.Busy", $why, 2]}
     | .properties.State = "killing" | .policies[1][3] = true
-    | .history |= [.[0] | .comm = "stub\u001b" | .pid = 812 | .policy = "now" | .signal = "SIGTERM" | .outcome = "wait"
+    | .history |= [.[0] | .comm = "stub\u001b" | .pid = 812 | .policy = "now" | .signal = "SIGTERM" | .outcome = "in-progress"
         | .time_usec = -3100000 | del(.exited_usec)] + .)'
 busy='reckond is busy: stub\? \(pid 812\) was sent SIGTERM 3\.1 s ago by policy now; ask again when it has exited\.'
 run 'status while a victim is on its way' 0 out '^State +killing: ' out '^Killing +stub\? \(pid 812\): SIGTERM 3\.[0-9] s ago, policy now$' \

@@ -112,17 +112,19 @@ static void test_decode_takes_old_names(void **state)
 		"\"ranked\":[{\"pid\":8,\"goes_too\":true}]},"
 		"{\"id\":2,\"kind\":\"stood-down\",\"outcome\":\"memory-back\"},{\"id\":3,\"kind\":\"nobody\"},"
 		"{\"id\":4,\"kind\":\"explained\"},"
-		"{\"id\":5,\"kind\":\"killed\",\"outcome\":\"gone\"}]}";
+		"{\"id\":5,\"kind\":\"killed\",\"outcome\":\"gone\"},"
+		"{\"id\":6,\"kind\":\"killed\",\"outcome\":\"wait\"}]}";
 	_cleanup_history_ struct history *history = make_history();
 	const struct history_entry *entry;
 
 	assert_int_equal(decode(history, text, sizeof(text) - 1), 0);
-	assert_string_equal(history_get(history, 0)->outcome, "exited");
-	assert_string_equal(history_get(history, 1)->kind, "cgroup-limit");
-	assert_string_equal(history_get(history, 2)->kind, "no-victim");
-	assert_string_equal(history_get(history, 3)->kind, "cancelled");
-	assert_string_equal(history_get(history, 3)->outcome, "reclaimed");
-	entry = history_get(history, 4);
+	assert_string_equal(history_get(history, 0)->outcome, "in-progress");
+	assert_string_equal(history_get(history, 1)->outcome, "exited");
+	assert_string_equal(history_get(history, 2)->kind, "cgroup-limit");
+	assert_string_equal(history_get(history, 3)->kind, "no-victim");
+	assert_string_equal(history_get(history, 4)->kind, "cancelled");
+	assert_string_equal(history_get(history, 4)->outcome, "reclaimed");
+	entry = history_get(history, 5);
 	assert_string_equal(entry->kind, "killed");
 	assert_string_equal(entry->skipped_for, "similar");
 	assert_int_equal(entry->skipped_pid, 7);

@@ -58,7 +58,7 @@ static void test_a_late_exit_is_recorded(void **state)
 {
 	kill_one(812, SIGKILL);
 	recorder_exited(test.m->tick->recorder, 812); /* not over yet */
-	assert_string_equal(newest()->outcome, "wait");
+	assert_string_equal(newest()->outcome, "in-progress");
 	sample(30 * MSEC, 60 * MIB);
 	end(KILL_PROGRESS_RECLAIMED, 30 * MSEC);
 	recorder_exited(test.m->tick->recorder, 813);
@@ -72,7 +72,7 @@ static void test_a_late_exit_is_recorded(void **state)
 	end(KILL_PROGRESS_RECLAIMED, 30 * MSEC);
 	kill_one(814, SIGKILL); /* closes the other */
 	recorder_exited(test.m->tick->recorder, 813);
-	assert_string_equal(newest()->outcome, "wait");
+	assert_string_equal(newest()->outcome, "in-progress");
 	assert_string_equal(history_get(test.history, 1)->outcome, "reclaimed");
 
 	end(KILL_PROGRESS_UNKILLABLE, 30 * MSEC);

@@ -62,7 +62,7 @@ static void test_note_fills_the_record(void **state)
 	assert_int_equal(e->pressure_some_permyriad, 5000);
 	assert_int_equal(e->pressure_full_permyriad, 1000);
 	assert_string_equal(e->signal, "SIGKILL");
-	assert_string_equal(e->outcome, "wait");
+	assert_string_equal(e->outcome, "in-progress");
 	assert_false(e->escalated);
 	/* From the decision; what failed or was not needed has no time. */
 	assert_int_equal(e->choose_usec, 40);
@@ -192,7 +192,7 @@ static void test_an_event_is_the_record_in_hand(void **state)
 	assert_int_equal(event.entry.available_after_bytes, BEFORE + MIB);
 	assert_int_equal(event.entry.reclaimed_bytes, MIB);
 	assert_string_equal(event.entry.signal, "none");
-	assert_string_equal(event.entry.outcome, "wait");
+	assert_string_equal(event.entry.outcome, "in-progress");
 	assert_string_equal(event.victim_cgroup, "/a/b");
 	assert_string_equal(event.target_cgroup, "/a");
 	assert_int_equal(event.processes, 3);
@@ -310,7 +310,7 @@ static void test_the_exit_of_the_daemon_closes_what_is_open(void **state)
 	kill_one(812, SIGKILL);
 	test.m->sampler->domain.reading.available = BEFORE + MIB;
 	recorder_close(test.m->tick->recorder);
-	assert_string_equal(newest()->outcome, "wait");
+	assert_string_equal(newest()->outcome, "in-progress");
 	assert_int_equal(newest()->reclaimed_bytes, MIB);
 	assert_int_equal(newest()->reclaimed_100ms_bytes, UNKNOWN);
 }

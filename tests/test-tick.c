@@ -153,7 +153,7 @@ static void test_tick_keeps_a_record(void **state)
 	d = &test.manager->in_flight->decision;
 	e = newest();
 	assert_int_equal(e->pid, large);
-	assert_string_equal(e->outcome, "wait");
+	assert_string_equal(e->outcome, "in-progress");
 	assert_string_equal(e->policy, "now");
 	assert_string_equal(e->cgroup, d->cgroup);
 	if (sizes_are_exact())

@@ -276,7 +276,7 @@ const struct tick_case tick_cases_choice[] = {
 			  .next = 20 },
 		},
 		.plan = "leak 310",
-		.history = "killed leak SIGKILL wait",
+		.history = "killed leak SIGKILL in-progress",
 	},
 	{
 		.name = "the_pid_is_another_process_before_the_signal",
@@ -286,7 +286,7 @@ const struct tick_case tick_cases_choice[] = {
 			  .event = REPORT_SIGNALLED, .sent = "KILL 301", .next = 20 },
 		},
 		.plan = "editor 301",
-		.history = "killed editor SIGKILL wait",
+		.history = "killed editor SIGKILL in-progress",
 	},
 	{
 		.name = "it_is_renamed_to_a_protected_name_before_the_signal",
@@ -320,7 +320,7 @@ const struct tick_case tick_cases_choice[] = {
 			  .sent = "KILL-GROUP, KILL 300", .next = 20 },
 		},
 		.plan = "leak 300 /other.slice/leak.scope",
-		.history = "killed leak SIGKILL wait",
+		.history = "killed leak SIGKILL in-progress",
 	},
 	{
 		.name = "it_has_shrunk_before_the_signal",

@@ -108,7 +108,7 @@ const struct tick_case tick_cases_machine[] = {
 			  .sent = "KILL 300", .next = 20 },
 		},
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL wait",
+		.history = "killed leak SIGKILL in-progress",
 	},
 	{
 		.name = "pressure_that_does_not_last",
@@ -173,7 +173,7 @@ const struct tick_case tick_cases_machine[] = {
 			  .sent = "KILL 300", .next = 20 },
 		},
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL wait",
+		.history = "killed leak SIGKILL in-progress",
 	},
 	{
 		.name = "what_is_reclaimed_is_not_needed_again",
@@ -208,7 +208,7 @@ const struct tick_case tick_cases_machine[] = {
 			  .next = 20 },
 		},
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL wait",
+		.history = "killed leak SIGKILL in-progress",
 	},
 	{
 		.name = "swap_counts_in_a_footprint",
@@ -245,7 +245,7 @@ const struct tick_case tick_cases_machine[] = {
 			  .next = 20 },
 		},
 		.plan = "idle 301",
-		.history = "killed idle SIGKILL wait",
+		.history = "killed idle SIGKILL in-progress",
 	},
 	{
 		.name = "a_gap_in_sampling",
@@ -299,7 +299,7 @@ const struct tick_case tick_cases_machine[] = {
 			  .event = REPORT_SIGNALLED, .sent = "KILL 300", .next = 20 },
 		},
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL wait",
+		.history = "killed leak SIGKILL in-progress",
 		.says = "Cannot read memory or processes: Too many open files; trying again.",
 	},
 	{
@@ -312,7 +312,7 @@ const struct tick_case tick_cases_machine[] = {
 			  .next = 20 },
 		},
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL wait",
+		.history = "killed leak SIGKILL in-progress",
 		.says = "Killing leak (pid 300, uid 1000, /app.slice/leak.scope)",
 	},
 	{
@@ -326,7 +326,7 @@ const struct tick_case tick_cases_machine[] = {
 			  .event = REPORT_SIGNALLED, .sent = "KILL 300", .next = 20 },
 		},
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL wait | not-killed leak unkillable",
+		.history = "killed leak SIGKILL in-progress | not-killed leak unkillable",
 		.says = "Pid 300 cannot be opened for now: Too many open files; trying again.",
 	},
 	{
@@ -339,7 +339,7 @@ const struct tick_case tick_cases_machine[] = {
 			  .next = 20 },
 		},
 		.plan = "editor 301",
-		.history = "killed editor SIGKILL wait",
+		.history = "killed editor SIGKILL in-progress",
 	},
 	{
 		.name = "the_memory_is_gone_when_it_is_read",
@@ -350,7 +350,7 @@ const struct tick_case tick_cases_machine[] = {
 			  .event = REPORT_SIGNALLED, .sent = "KILL 301", .next = 20 },
 		},
 		.plan = "editor 301",
-		.history = "killed editor SIGKILL wait",
+		.history = "killed editor SIGKILL in-progress",
 	},
 	{
 		.name = "a_reload_protects_it_within_the_grace",
@@ -365,7 +365,7 @@ const struct tick_case tick_cases_machine[] = {
 			  .sent = "TERM 301", .next = 50 },
 		},
 		.plan = "editor 301",
-		.history = "killed editor SIGTERM wait | killed leak SIGTERM cancelled",
+		.history = "killed editor SIGTERM in-progress | killed leak SIGTERM cancelled",
 	},
 	{
 		.name = "a_reload_kills_within_the_grace",
@@ -377,7 +377,7 @@ const struct tick_case tick_cases_machine[] = {
 			  .event = REPORT_ESCALATED, .sent = "KILL 300", .next = 20 },
 		},
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL wait escalated",
+		.history = "killed leak SIGKILL in-progress escalated",
 	},
 	{
 		.name = "a_reload_ends_a_dry_run",
@@ -388,7 +388,7 @@ const struct tick_case tick_cases_machine[] = {
 			  .event = REPORT_SIGNALLED, .sent = "KILL 300", .next = 20 },
 		},
 		.plan = "leak 300",
-		.history = "killed leak SIGKILL wait | dry-run leak",
+		.history = "killed leak SIGKILL in-progress | dry-run leak",
 	},
 	{
 		.name = "ineffective_kills_in_a_row",

@@ -229,6 +229,7 @@ static const struct renamed reasons[] = {
 static const struct renamed outcomes[] = {
 	{ "reclaimed", "memory-back" },
 	{ "exited", "gone" },
+	{ "in-progress", "wait" },
 	{ "cancelled", "stand-down" },
 };
 

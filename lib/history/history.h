@@ -107,7 +107,7 @@ struct history_entry {
 	uint64_t reclaimed_2s_bytes;
 	uint64_t reclaimed_bytes;
 
-	char outcome[16]; /* "wait" (not over yet), "exited", "reclaimed", "unkillable",
+	char outcome[16]; /* "in-progress", "exited", "reclaimed", "unkillable",
 			   * "cancelled" */
 	bool ineffective; /* much was expected, little was reclaimed */
 	char signal[16];  /* the last one sent: "SIGTERM", "SIGKILL" */

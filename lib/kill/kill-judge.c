@@ -7,7 +7,7 @@
 const char *kill_progress_to_string(enum kill_progress progress)
 {
 	static const char *const names[] = {
-		[KILL_PROGRESS_WAIT] = "wait",		 [KILL_PROGRESS_EXITED] = "exited",
+		[KILL_PROGRESS_WAIT] = "in-progress",	 [KILL_PROGRESS_EXITED] = "exited",
 		[KILL_PROGRESS_RECLAIMED] = "reclaimed", [KILL_PROGRESS_ESCALATE] = "escalate",
 		[KILL_PROGRESS_CANCELLED] = "cancelled", [KILL_PROGRESS_UNKILLABLE] = "unkillable",
 	};
