@@ -205,7 +205,7 @@ static int explain_one(struct bus *b, pid_t pid, struct explanation *ret)
 }
 
 /* Removes the second half of the longest of these lists; false: all are empty. */
-static bool shorten(json_t *json)
+static bool truncate_list(json_t *json)
 {
 	static const char *const lists[] = { "protected", "ranked", "survivors" };
 	json_t *longest = NULL;
@@ -220,7 +220,7 @@ static bool shorten(json_t *json)
 		return false;
 	for (size_t n = json_array_size(longest) / 2; json_array_size(longest) > n;)
 		json_array_remove(longest, json_array_size(longest) - 1);
-	return json_object_set_new(json, "shortened", json_true()) == 0;
+	return json_object_set_new(json, "truncated", json_true()) == 0;
 }
 
 /* Takes json; NULL: no memory.  Any user can create a cgroup whose path alone takes 24 KiB here. */
@@ -228,7 +228,7 @@ static char *dump(json_t *json)
 {
 	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 
-	while (text && strlen(text) > JSON_BYTES_MAX && shorten(json)) {
+	while (text && strlen(text) > JSON_BYTES_MAX && truncate_list(json)) {
 		free(text);
 		text = json_dumps(json, JSON_COMPACT);
 	}
