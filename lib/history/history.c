@@ -55,7 +55,7 @@ const struct history_field history_fields[] = {
 	ENTRY(score_max_bytes,		U64,	"ScoreMaxBytes",		NULL),
 	ENTRY(candidates,		U32,	"Candidates",			"RECKOND_CANDIDATES"),
 	ENTRY(excluded,			TEXT,	"Excluded",			NULL),
-	ENTRY(precise_reads,		U32,	"PreciseReads",			"RECKOND_PASS2_READS"),
+	ENTRY(precise_reads,		U32,	"PreciseReads",			"RECKOND_PRECISE_READS"),
 	ENTRY(approximate,		BOOL,	"Approximate",			"RECKOND_APPROXIMATE"),
 	ENTRY(skipped_for,		TEXT,	"SkippedFor",			NULL),
 	PRIVATE(skipped_pid,		U32,	"SkippedPid",			NULL),
