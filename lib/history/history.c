@@ -67,7 +67,7 @@ const struct history_field history_fields[] = {
 	ENTRY(swap_total_bytes,		U64,	"SwapTotalBytes",		NULL),
 	ENTRY(available_before_bytes,	U64,	"AvailableBeforeBytes",		"RECKOND_AVAILABLE_BEFORE"),
 	ENTRY(swap_free_before_bytes,	U64,	"SwapFreeBeforeBytes",		NULL),
-	ENTRY(available_after_bytes,	U64,	"AvailableAfterBytes",		"RECKOND_AVAILABLE"),
+	ENTRY(available_after_bytes,	U64,	"AvailableAfterBytes",		"RECKOND_AVAILABLE_AFTER"),
 	ENTRY(swap_free_after_bytes,	U64,	"SwapFreeAfterBytes",		NULL),
 	ENTRY(pressure_some_permyriad,	U32,	"PressureSomePermyriad",	NULL),
 	ENTRY(pressure_full_permyriad,	U32,	"PressureFullPermyriad",	NULL),
