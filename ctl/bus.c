@@ -406,10 +406,9 @@ const char *bus_trouble_text(struct bus *bus, char buf[static BUS_TEXT_SIZE])
 	format_foreign(bus->error.message ? bus->error.message : "", text, sizeof(text));
 	switch (bus->trouble) {
 	case BUS_NO_BUS:
-		snprintf(
-			buf, BUS_TEXT_SIZE,
-			"reckond cannot be asked: no system bus (%s; systemctl status dbus reckond)",
-			text);
+		snprintf(buf, BUS_TEXT_SIZE,
+			 "cannot query reckond: no system bus (%s; systemctl status dbus reckond)",
+			 text);
 		break;
 	case BUS_NOT_RUNNING:
 		snprintf(buf, BUS_TEXT_SIZE,

@@ -230,7 +230,7 @@ static void add_skipped(const struct screen *screen, const json_t *entry, struct
 	if (strcmp(why, "similar") == 0)
 		screen_text_add(text, ", as killing a similar one had freed little");
 	else if (strcmp(why, "failed") == 0)
-		screen_text_add(text, ", as the last try to kill it had failed");
+		screen_text_add(text, ", as the last attempt to kill it had failed");
 }
 
 /* Of an emergency in which no process was eligible. */

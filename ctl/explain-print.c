@@ -353,7 +353,7 @@ static void print_exactness(const struct screen *screen, const json_t *answer)
 		screen_text_add(&text, "Read precisely: %u of %u candidate%s", n_reads,
 				(unsigned)n_candidates, words_plural(n_candidates));
 	if (error > 0)
-		screen_text_add(&text, ", or as nearly as permitted (to %s)",
+		screen_text_add(&text, ", or as precisely as permitted (within %s)",
 				format_bytes(error, bytes));
 	screen_text_add(&text, "; %s than the first%s%s.",
 			words_bool(answer, "approximate") ? "others might rank higher"

@@ -46,7 +46,7 @@ static void print_why(struct bus *bus)
 	char text[BUS_TEXT_SIZE];
 
 	if (isatty(STDERR_FILENO))
-		fprintf(stderr, "reckonctl: %s\nreckonctl: asking again until then, for a minute\n",
+		fprintf(stderr, "reckonctl: %s\nreckonctl: retrying for up to one minute\n",
 			bus_trouble_text(bus, text));
 }
 
@@ -84,6 +84,6 @@ enum ctl_status reload(const struct ctl_options *options, char **arguments, int 
 	json_decref(reply);
 	if (options->json)
 		return ctl_print_json(json_pack("{s:b}", "reloaded", true));
-	puts("reckond has read its configuration again.");
+	puts("reckond has reloaded its configuration.");
 	return CTL_OK;
 }

@@ -403,7 +403,7 @@ static void print_latency(const struct screen *screen, const json_t *answer)
 	cause = cause_text(words_text(worst, "cause"));
 	screen_item(screen, "Late", SCREEN_YELLOW, "%llu sample%s of memory %s, %s at most%s%s",
 		    (unsigned long long)n, words_plural(n),
-		    strcmp(words_text(worst, "kind"), "delay") == 0 ? "came too late"
+		    strcmp(words_text(worst, "kind"), "delay") == 0 ? "started too late"
 								    : "took too long",
 		    max, *cause ? "; of the last one: " : "", cause);
 }

@@ -73,7 +73,7 @@ static int open_machine(struct manager *m)
 	if (r < 0 && !error_is_unreachable(r))
 		return fail_for_now("the cgroups", r);
 	if (r < 0) {
-		log_warning("Cannot find the cgroups: %s; going on without.", strerror(-r));
+		log_warning("Cannot find the cgroups: %s; continuing without them.", strerror(-r));
 		cgroup_fs_init(&m->machine->cgroups, -EBADF, -EBADF);
 	}
 	conflicts_open(m->conflicts, m->machine); /* without it: no other daemon is known */

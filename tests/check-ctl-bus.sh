@@ -120,7 +120,7 @@ absent='reckond (is not running \(|is not on the bus \(|runs \(pid )'
 
 echo '# no bus, and no daemon'
 run 'status without a bus' 1 out '^State +not known$' out '^Memory +[0-9]' \
-    err '^reckonctl: reckond cannot be asked: no system bus \(' -- status
+    err '^reckonctl: cannot query reckond: no system bus \(' -- status
 run 'and as JSON' 1 -- --json status
 finds 'says so' .running null .error '*no system bus*' .source '"reckonctl"' .state null \
     .memory.total_bytes '[1-9]*' '.policies[0].name' '"*"' .next.name '"*"'
@@ -192,7 +192,7 @@ run 'explain by an older daemon' 0 \
     out '^Not firefox \(.*\), although it would free 1\.6 GiB: its score is 805 MiB \(oom_score_adj 0, weight 0\.5\)\.$' -- explain
 serve '.explain["0"] |= (.survivors |= ([range(6) as $i | .[0] + {pid: (7000 + $i)}]
         + [.[1] + {command: "app", skipped_for: "similar", reason: "killing a similar one freed little"},
-           .[1] + {command: "light", skipped_for: "failed", reason: "the last try to kill it failed"}]))'
+           .[1] + {command: "light", skipped_for: "failed", reason: "the last attempt to kill it failed"}]))'
 run 'explain where many are not killed' 0 out '^Not postgres \(pid 7002, ' \
     out '^Not app \(.*\), although it would free 1\.6 GiB: killing a similar one freed little\.$' \
     out '; no other could rank higher than the first, except those that are skipped\.$' -- explain
@@ -200,9 +200,9 @@ problem=''
 [ "$(grep -c '^Not .*although' "$tmp/out")" = 4 ] || problem=' other than three and the skipped one'
 say 'and no more' "$problem"
 serve '.explain["0"] |= (.excluded.skipped = 2 | .survivors[1] += {footprint_bytes: 1000, skipped_for: "failed",
-        reason: "the last try to kill it failed"} | .survivors[0] += {footprint_bytes: null, excluded: "unreadable", reason: "its memory may not be read"})'
+        reason: "the last attempt to kill it failed"} | .survivors[0] += {footprint_bytes: null, excluded: "unreadable", reason: "its memory may not be read"})'
 run 'explain where one is skipped' 0 out '^Not eligible: .*, 2 skipped' \
-    out '^Not firefox \(.*\), although it has a higher score: the last try to kill it failed\.$' \
+    out '^Not firefox \(.*\), although it has a higher score: the last attempt to kill it failed\.$' \
     out '^Not postgres \(.*\), although it was larger: its memory may not be read\.$' \
     out 'could rank higher than the first, except those that are skipped\.$' -- explain
 serve
@@ -246,7 +246,7 @@ serve '.history[0] += {skipped_pid: 77, skipped_comm: "app", skipped_cgroup: "/a
     | .history[1].ranked[1] |= del(.pid, .comm) | .history[2] |= (.approximate = true)'
 run 'one that was larger and skipped' 0 \
     out '2 of 140 candidates read precisely; not the larger app \(pid 77, 1\.0 GiB\), as killing a similar one had freed little; no other could' \
-    out '; not the larger cgroup /app.slice \(1\.0 GiB\), as the last try to kill it had failed; no other could' \
+    out '; not the larger cgroup /app.slice \(1\.0 GiB\), as the last attempt to kill it had failed; no other could' \
     out '2 of 140 candidates read precisely; others might have ranked higher than the first$' \
     out '^  Next were +cgroup /user.slice/.*app-firefox.scope \(790 MiB\)$' -- --full history
 problem=''
@@ -261,7 +261,7 @@ run rules 0 out '^thrash +kill +- +available <= 20% ' out '^protect +database +-
     out '^prefer +browsers +- +1\.5  Cgroup=' out '^Answered by reckond\.$' -- rules
 run 'rules, as JSON' 0 -- --json rules
 finds 'as the daemon has them' .source '"daemon"' '.policies[0].holds' false '.rules[1].builtin' false '.rules[2].weight' 0.5
-run reload 0 out 'has read its configuration again' -- reload
+run reload 0 out 'has reloaded its configuration' -- reload
 run 'reload, as JSON' 0 -- --json reload
 finds 'says so' .reloaded true
 for command in status explain history rules; do
@@ -324,7 +324,7 @@ run 'as JSON' 0 -- --json status
 finds 'says where memory is' '.memory_held_by[0].bytes' 6442450944 '.memory_held_by[2].kind' '"slab"' '.memory_held_by[3].pid' 9 .min_victim 7969177
 serve '.properties += {Latency: [{kind: "delay", max_usec: 212000, late: 3, cause: "cpu"},
     {kind: "duration", max_usec: 70000, late: 1, cause: "paging"}]}'
-run 'status of a daemon that was late' 0 out '^Late +3 samples of memory came too late, 212 ms at most; of the last one: there was no CPU for it$' -- status
+run 'status of a daemon that was late' 0 out '^Late +3 samples of memory started too late, 212 ms at most; of the last one: there was no CPU for it$' -- status
 run 'as JSON' 0 -- --json status
 finds 'has both' '.latency[0].late' 3 '.latency[1].cause' '"paging"'
 serve '.properties += {Latency: [{kind: "delay", max_usec: 9000, late: 0, cause: ""}, {kind: "duration", max_usec: 9000, late: 0, cause: ""}]}'
@@ -430,7 +430,7 @@ say 'and nothing else' "$(cat "$tmp/out")"
 run 'explain a pid' 1 err "^reckonctl: $busy\$" -- explain 1044
 run 'as JSON' 1 -- --json explain
 finds 'says so' .error '"reckond is busy: *"'
-run 'reload while a victim is on its way waits for it' 0 out 'has read its configuration again' -- reload
+run 'reload while a victim is on its way waits for it' 0 out 'has reloaded its configuration' -- reload
 say 'silently where there is no terminal' "$(cat "$tmp/err")"
 serve '.errors = {Explain: ["org.reckond1.Error.Busy", "stub (pid 812) was sent SIGTERM"]}'
 run 'status where it is over meanwhile' 0 err '^reckonctl: reckond is busy: stub \(pid 812\)' out '^Last +2 h' -- status
@@ -514,7 +514,7 @@ if command -v script >/dev/null && script -qec true /dev/null </dev/null >/dev/n
     on_terminal 80 reload
     plain
     [ "$(cat "$tmp/out")" = "$(printf '%s\n' 'reckonctl: reckond is busy: stub (pid 812) was sent SIGTERM.' \
-        'reckonctl: asking again until then, for a minute' 'reckond has read its configuration again.')" ] && problem='' || problem=' not that'
+        'reckonctl: retrying for up to one minute' 'reckond has reloaded its configuration.')" ] && problem='' || problem=' not that'
     say 'a reload that waits says why' "$problem"
     serve '.history[0].comm = "ě字" | .explain["0"].victim.command = "ě字"'
     LC_ALL=C on_terminal 80 status
@@ -622,7 +622,7 @@ jq -S '.rules, [.policies[] | del(.holds)]' "$tmp/out" >"$tmp/daemon-rules"
 run 'rules, as JSON, by itself' 0 -- --json --config "$tmp/mine.conf" rules
 jq -S '.rules, [.policies[] | del(.holds)]' "$tmp/out" >"$tmp/own-rules"
 say 'are the same' "$(diff "$tmp/daemon-rules" "$tmp/own-rules")"
-run 'reload' 0 out 'has read its configuration again' -- reload
+run 'reload' 0 out 'has reloaded its configuration' -- reload
 echo 'Bogus=1' >>"$tmp/mine.conf"
 run 'reload of an error' 2 err "^$tmp/mine\.conf:[0-9]+: .*Bogus" err 'the old one stays in use$' -- reload
 printf '[Daemon]\nMinVictim=0%%\n[Policy now]\nMemoryAvailable=100%%\nAction=kill\n' >"$tmp/now.conf"

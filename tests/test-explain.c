@@ -214,7 +214,7 @@ static void test_ineligible_has_reasons(void **state)
 		{ "stuck", "could not be killed a moment ago", "skipped", NULL },
 		{ "app", "killing a similar one freed little", NULL, "similar" },
 		{ "light", "its score is 200 MiB (oom_score_adj -900, weight 1)", NULL, NULL },
-		{ "browser", "the last try to kill it failed", NULL, "failed" },
+		{ "browser", "the last attempt to kill it failed", NULL, "failed" },
 		{ "gnome-shell", "protected by the rule desktop", "protected", NULL },
 	};
 	struct world *world = *state;
@@ -247,7 +247,7 @@ static void test_ineligible_has_reasons(void **state)
 	json_decref(json);
 	assert_int_equal(explain_process(o, 300, &e), 0);
 	assert_string_equal(e.text, "its score is higher than that of editor (pid 400, user "
-				    "alice), but the last try to kill it failed");
+				    "alice), but the last attempt to kill it failed");
 	assert_int_equal(explain_process(o, 330, &e), 0);
 	assert_string_equal(explain_left_out(&e), "skipped");
 }

@@ -208,8 +208,8 @@ static void test_a_kill(void **state)
 		{ next_cgroup, "; next would be /c (256 MiB).", "pid 0" },
 		{ skipped_kind,
 		  "; not the larger app (pid 9), as killing a similar one freed little", NULL },
-		{ skipped_group, "; not the larger cgroup /d, as the last try to kill it failed",
-		  NULL },
+		{ skipped_group,
+		  "; not the larger cgroup /d, as the last attempt to kill it failed", NULL },
 		{ approximately, "candidates read, approximately.", NULL },
 		{ by_descriptors,
 		  "of memory, which it holds by descriptors or untouched mappings, SIGKILL", NULL },
@@ -225,11 +225,11 @@ static void test_what_failed_besides_a_kill(void **state)
 {
 	static const struct change changes[] = {
 		{ sharers_unknown,
-		  "Pid 812: others may share its memory and would be next: 2 not asked about, "
+		  "Pid 812: others may share its memory and would be next: 2 not examined, "
 		  "Connection timed out.\n",
 		  NULL },
-		{ sharers_left, "would be next: 2 not asked about.\n", NULL },
-		{ sharers_refused, "0 not asked about, Operation not permitted.\n", NULL },
+		{ sharers_left, "would be next: 2 not examined.\n", NULL },
+		{ sharers_refused, "0 not examined, Operation not permitted.\n", NULL },
 		{ sharers_gone, NULL, "may share" }, /* it has exited meanwhile */
 		{ not_boosted, "Pid 812: could not boost: Operation not permitted, ignoring.\n",
 		  NULL },
@@ -239,7 +239,7 @@ static void test_what_failed_besides_a_kill(void **state)
 		  "thawed" },
 		{ nothing_taken_out, NULL, "frozen" },
 		{ without_sigterm, "is not to be thawed: SIGKILL in place of SIGTERM.\n", NULL },
-		{ not_in_ledger, "that is not made up for: No space left on device.\n", NULL },
+		{ not_in_ledger, "it remains thawed: No space left on device.\n", NULL },
 		{ some_spared,
 		  "Cgroup /a: 2 of its processes are not eligible and were not killed.\n", NULL },
 		{ unit_not_told,

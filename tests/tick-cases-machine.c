@@ -259,7 +259,7 @@ const struct tick_case tick_cases_machine[] = {
 		},
 		.plan = "leak 300",
 		.history = "killed leak SIGKILL exited",
-		.says = "Nothing was sampled for 30 s",
+		.says = "No sample for 30 s",
 	},
 	{
 		.name = "the_machine_was_suspended",
@@ -273,7 +273,7 @@ const struct tick_case tick_cases_machine[] = {
 		},
 		.plan = "leak 300",
 		.history = "killed leak SIGKILL exited",
-		.says = "Nothing was sampled for 1 h",
+		.says = "No sample for 1 h",
 	},
 	{
 		.name = "a_reload_keeps_the_time_of_policies",

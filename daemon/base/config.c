@@ -217,8 +217,8 @@ int config_load(struct config *config, struct domain *domain)
 		return r;
 	if (config->is_degraded)
 		log_event(MESSAGE_ID_DEGRADED, LOG_ERR,
-			  "Degraded: the configuration has %zu error%s; what has none is in use, "
-			  "and the built-in policies are.",
+			  "Degraded: the configuration has %zu error%s; the sections without "
+			  "errors and the built-in policies are in use.",
 			  messages.n_errors, messages.n_errors == 1 ? "" : "s");
 	return 0;
 }

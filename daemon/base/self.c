@@ -139,7 +139,8 @@ bool self_is_too_large(struct self *self, const struct machine *machine,
 			    self->config_bytes * ALLOWANCE_PER_CONFIG_BYTE);
 	if (read_own_memory(machine->proc_fd, &own) < 0 || own.anonymous <= allowance)
 		return false;
-	log_error("reckond itself has %s of memory, and should have %s at most: starting again.",
-		  format_bytes(own.anonymous, is), format_bytes(allowance, may_be));
+	log_error(
+		"reckond itself has %s of memory, and should have %s at most: exiting, to be restarted.",
+		format_bytes(own.anonymous, is), format_bytes(allowance, may_be));
 	return true;
 }

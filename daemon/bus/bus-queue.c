@@ -69,7 +69,7 @@ int bus_admit(struct bus *b, sd_bus_message *call)
 			r = !bus_io_has_room(b); /* sd-bus answers it now, or it is dropped */
 		break;
 	case QUOTA_REFUSED:
-		r = bus_refuse(b, call, "You have asked for too much in too short a time.");
+		r = bus_refuse(b, call, "Too many requests in too short a time.");
 		break;
 	case QUOTA_IGNORED:
 		r = 1;

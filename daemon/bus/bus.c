@@ -242,7 +242,7 @@ static void try_to_join(struct bus *b, usec_t now)
 	join_after(b, now, b->join_pause);
 	leave(b);
 	if (!b->has_reported_why)
-		log_info("bus: none (%s), going on without", strerror(-r));
+		log_info("bus: none (%s), continuing without it", strerror(-r));
 	b->has_reported_why = true;
 }
 
@@ -269,7 +269,7 @@ static void report_lost(struct bus *b, usec_t now)
 			   b->was_ready ? "accepts nothing of what is sent" : "does not answer");
 		b->stuck_reported_at = now;
 	} else if (!b->is_stuck && !b->has_reported_why) {
-		log_notice("bus: lost, going on without");
+		log_notice("bus: lost, continuing without it");
 		b->has_reported_why = true;
 	}
 }

@@ -110,11 +110,11 @@ static int read_history(struct history_store *a)
 	(void)malloc_trim(0);
 	if (r == HISTORY_FILE_SET_ASIDE)
 		log_warning("%s/" HISTORY_FILE_NAME
-			    " is no history (%s); set aside as " HISTORY_FILE_BAD_NAME ".",
+			    " is no history (%s); renamed to " HISTORY_FILE_BAD_NAME ".",
 			    a->path, error);
 	if (r < 0)
 		log_warning("Cannot %s %s/" HISTORY_FILE_NAME ": %s; no history is kept.",
-			    error[0] ? "set aside" : "read", a->path, strerror(-r));
+			    error[0] ? "rename" : "read", a->path, strerror(-r));
 	return r < 0 ? r : 0;
 }
 
@@ -251,7 +251,8 @@ struct history_store *history_store_close(struct history_store *store)
 	if (is_over)
 		free_store(store);
 	else /* the thread still has all of it */
-		log_warning("%s does not take the history in %d s; its last part is lost.",
-			    store->path, PATIENCE_SEC);
+		log_warning(
+			"The history could not be written to %s within %d s; its last entries are lost.",
+			store->path, PATIENCE_SEC);
 	return NULL;
 }

@@ -38,7 +38,7 @@ static void report_pressure(const struct probe_results *a, bool has_psi)
 {
 	if (!has_psi)
 		log_info(
-			"pressure: no PSI on this kernel (CONFIG_PSI, psi=1): memory alone decides");
+			"pressure: no PSI on this kernel (CONFIG_PSI, psi=1): only conditions on memory and swap apply");
 	else if (a->psi_trigger_error == 0)
 		log_info("pressure: PSI, trigger at some 70 ms in 1 s");
 	else if (a->psi_fallback_error == 0)

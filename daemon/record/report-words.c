@@ -89,7 +89,7 @@ const char *report_skipped_larger(const struct decision *d, char *buf, size_t si
 	char comm[16], group[sizeof(d->skipped_group)];
 	const char *why = d->skipped_for == BACKOFF_SIMILAR
 				  ? "as killing a similar one freed little"
-				  : "as the last try to kill it failed";
+				  : "as the last attempt to kill it failed";
 
 	buf[0] = '\0';
 	if (d->skipped_group[0] != '\0')

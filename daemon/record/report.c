@@ -86,10 +86,9 @@ static void report_thawed(const struct decision *d, const struct freezer_thawed 
 		log_notice("%s: frozen, and is not to be thawed: SIGKILL in place of SIGTERM.",
 			   name);
 	if (thawed->ledger_error < 0)
-		log_warning(
-			"%s: if reckond is killed before its group is frozen again, that is not "
-			"made up for: %s.",
-			name, strerror(-thawed->ledger_error));
+		log_warning("%s: if reckond is killed before its group is frozen again, it remains "
+			    "thawed: %s.",
+			    name, strerror(-thawed->ledger_error));
 }
 
 /* What is worth knowing, but not the decision itself. */
@@ -149,10 +148,10 @@ static void report_signalled(const struct reporter *rep)
 			   "is not killed with it.",
 			   d->pid, d->n_respawned);
 	if (d->n_sharers_left > 0 || (d->sharers_error < 0 && !errno_is_gone(d->sharers_error)))
-		log_notice("Pid %d: others may share its memory and would be next: %u not asked "
-			   "about%s%s.",
-			   d->pid, d->n_sharers_left, d->sharers_error ? ", " : "",
-			   d->sharers_error ? strerror(-d->sharers_error) : "");
+		log_notice(
+			"Pid %d: others may share its memory and would be next: %u not examined%s%s.",
+			d->pid, d->n_sharers_left, d->sharers_error ? ", " : "",
+			d->sharers_error ? strerror(-d->sharers_error) : "");
 	if (!d->dry_run)
 		report_steps(rep);
 }

@@ -39,7 +39,7 @@ static void log_gap(usec_t gap)
 {
 	char text[FORMAT_DURATION_SIZE];
 
-	log_info("Nothing was sampled for %s (stopped, suspended or starved): averages of pressure "
+	log_info("No sample for %s (stopped, suspended or starved): averages of pressure "
 		 "and For= start anew.",
 		 format_duration(gap, text));
 }

@@ -115,7 +115,7 @@ static enum backoff_verdict skipped_for(const struct preview *o, const struct ex
 static const char *why_skipped(enum backoff_verdict verdict)
 {
 	return verdict == BACKOFF_SIMILAR ? "killing a similar one freed little"
-					  : "the last try to kill it failed";
+					  : "the last attempt to kill it failed";
 }
 
 static void explain_rank(const struct preview *o, struct explanation *e)

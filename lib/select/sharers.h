@@ -29,7 +29,7 @@
 struct sharers {
 	const struct census_process *items[SHARERS_MAX]; /* borrowed from the census */
 	unsigned n;
-	unsigned n_more; /* sharers beyond those, or processes not asked about in time */
+	unsigned n_more; /* sharers beyond those, or processes not examined in time */
 	int error; /* -errno if it is not known of some process: -EPERM, -ENOSYS, -ETIMEDOUT; of
 		    * any, -ESRCH: the victim is gone or about to exit */
 };
