@@ -41,7 +41,7 @@ enum batched_counter {
 /* With 2^22 nodes of it, as many as there can be processes, a range still fits. */
 #define BATCHED_BATCH_MAX (INT64_C(1) << 40)
 
-/* To be looked at, and written by batched_ functions only. */
+/* To be read, and written by batched_ functions only. */
 struct batched_node {
 	struct batched_node *parent;
 	int64_t batch;

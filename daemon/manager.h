@@ -45,7 +45,7 @@ struct manager {
  * free(), as long as nothing is.  NULL: no memory. */
 struct manager *manager_alloc(void);
 
-/* What the self-test works on, and what the bus tells of. */
+/* What the self-test works on, and what the bus reports. */
 struct self_test manager_self_test(struct manager *manager);
 struct bus_subject manager_bus_subject(struct manager *manager);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* conflicts: looks for other out-of-memory daemons, and logs those that it finds. */
+/* conflicts: searches for other out-of-memory daemons, and logs those that it finds. */
 #include "daemon/base/conflicts.h"
 
 #include "daemon/log/log.h"

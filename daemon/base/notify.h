@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * notify: what the service manager is told (sd_notify(3)), by a thread of its own.
+ * notify: notifies the service manager (sd_notify(3)), by a thread of its own.
  *
  * sd_notify() waits for as long as the service manager does not read: its socket takes a few
  * messages only (net.unix.max_dgram_qlen), of any process that may write to it.  So the caller only

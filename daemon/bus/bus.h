@@ -30,7 +30,7 @@ struct self;
 struct turns;
 struct users;
 
-/* What it tells of; borrowed.  Of the sampler it reads memory and processes, and of the selection
+/* What it reports; borrowed.  Of the sampler it reads memory and processes, and of the selection
  * it borrows the room for a choice, between two ticks. */
 struct bus_subject {
 	sd_event *event;

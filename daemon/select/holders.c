@@ -164,7 +164,7 @@ static uint64_t held_with_relatives(const struct selection *sel,
 
 /* As login.defs(5) has it: below are root and the users of services. */
 #define USER_UID_MIN 1000
-/* So many ancestors are looked at. */
+/* So many ancestors are examined. */
 #define ANCESTORS_MAX 16
 
 /* Did the creator of what it holds start it, or what has started it?  Then it has another user on

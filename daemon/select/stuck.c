@@ -28,11 +28,11 @@
  * holder (HOLDER_WAIT_USEC, HOLDER_STARVED_USEC). */
 #define SURVEY_DEEP_USEC	 (200 * USEC_PER_MSEC)
 #define SURVEY_DEEP_STARVED_USEC (800 * USEC_PER_MSEC)
-/* Mappings are read of processes that have not touched so much of what is looked for. */
+/* Mappings are read of processes that have not touched so much of what is searched for. */
 #define SURVEY_UNTOUCHED_SHARE 4
 /* In watch it is checked so often whether a survey is needed. */
 #define WATCH_CHECK_USEC (200 * USEC_PER_MSEC)
-/* While none is eligible, a survey is looked at so often, at consecutive samples. */
+/* While none is eligible, a survey is examined so often, at consecutive samples. */
 #define NOMINATIONS_MAX 4
 /* What was reported this long ago is reported again when it happens again. */
 #define REPORT_AGAIN_USEC (60 * USEC_PER_SEC)
@@ -201,7 +201,7 @@ static void collect(struct selection *sel, usec_t now)
 	unowned_note_survey(sel);
 }
 
-/* missing: what is looked for. */
+/* missing: what is searched for. */
 static void ask(struct stuck *s, uint64_t missing, usec_t now)
 {
 	uint64_t least = max_u64(missing / SURVEY_UNTOUCHED_SHARE, HOLDER_MIN);

@@ -124,7 +124,7 @@ static inline bool stuck_delays_choice(const struct stuck *s)
 /* It still does, and there is no answer yet: another choice would find the same. */
 bool stuck_is_waited_for(struct selection *sel, usec_t now);
 
-/* No process is worth killing, or what is held is looked for: the one that by a survey of this
+/* No process is worth killing, or what is held is searched for: the one that by a survey of this
  * moment holds enough by descriptors alone, and more than the chosen one, if it is eligible, as
  * sel->choice.  true: none is to be killed yet, it is to be chosen again.  It has started processes
  * since, which may hold that as well, and another survey is waited for; or the last kill was in

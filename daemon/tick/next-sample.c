@@ -18,7 +18,7 @@
 
 /* The choice is not complete. */
 #define GO_ON_USEC (1 * USEC_PER_MSEC)
-/* The next slice of a round; what a choice waits for is looked at. */
+/* The next slice of a round; what a choice waits for is polled. */
 #define NEXT_SLICE_USEC (4 * USEC_PER_MSEC)
 /* After a victim has exited or could not be killed; memory has to be counted anew. */
 #define SOON_USEC (20 * USEC_PER_MSEC)

@@ -10,7 +10,7 @@ struct sampler;
 
 /* Watch is left when its reasons are so long over; a census costs more than a second sample. */
 #define WATCH_HOLD_USEC (10 * USEC_PER_SEC)
-/* While stuck, a victim is looked for again so soon where memory keeps falling. */
+/* While stuck, a victim is searched for again so soon where memory keeps falling. */
 #define STUCK_SOON_USEC (100 * USEC_PER_MSEC)
 
 /* 0; 1: the levels alone were read, as nothing has moved since the last full sample, and nothing

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* holder: decides whether a holder is to be looked for, and whether one is killed. */
+/* holder: decides whether a holder is to be searched for, and whether one is killed. */
 #include "lib/domain/holder.h"
 
 /* In vain: less than this part of what was expected. */

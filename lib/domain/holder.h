@@ -2,10 +2,10 @@
 /*
  * holder: shared memory that did not die with the process that mapped it.
  *
- * A memfd lives as long as it is mapped, or a descriptor of it is open, in any process.  To look at
+ * A memfd lives as long as it is mapped, or a descriptor of it is open, in any process.  To examine
  * all descriptors before each kill would take too long.  So the first kill may be in vain; then it
  * is found out which process holds what none maps any more (where.h), and that is killed before
- * another one that holds less.  It may hold but a part: what remains is looked for again, until
+ * another one that holds less.  It may hold but a part: what remains is searched for again, until
  * nothing is missing or a holder was killed in vain.  Pure.
  */
 #pragma once
@@ -40,7 +40,7 @@ struct holder_facts {
 };
 
 enum holder_step {
-	HOLDER_NONE, /* there is no reason to look for one */
+	HOLDER_NONE, /* there is no reason to search for one */
 	HOLDER_ASK,  /* for a survey */
 	HOLDER_ASK_AGAIN,
 	HOLDER_WAIT,	/* it is under way */

@@ -2,7 +2,7 @@
 /*
  * unmapped: how much of a file of a tmpfs, or of a memfd, no process maps.
  *
- * No counter has that, and to look at the mappings of all processes waits for their mmap locks.  So
+ * No counter has that, and to read the mappings of all processes waits for their mmap locks.  So
  * some pages of the file are mapped for a moment: pagemap shows whether the only mapping is this
  * one (bit 56, from Linux 4.2).  Not more than UNMAPPED_SAMPLES are, and only such as are in
  * memory.  Never touched from here: a file can be truncated meanwhile (SIGBUS).

@@ -20,7 +20,7 @@
 
 /* Some 40,000 mappings. */
 #define MAPS_BYTES (4 * MIB)
-/* The clock is looked at after so many lines: some 10 us, or 1 ms where each is of a file. */
+/* The clock is read after so many lines: some 10 us, or 1 ms where each is of a file. */
 #define LINES_CHECKED 32
 
 /* 0: not known, or its first thread has exited. */

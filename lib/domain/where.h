@@ -95,7 +95,7 @@ struct where_survey {
 #define WHERE_MAPPINGS_MAX    1000000U
 #define WHERE_SOCKETS_MAX     10000U /* 50 ms */
 
-/* A smaller mapping is not looked at. */
+/* A smaller mapping is not examined. */
 #define WHERE_MAPPING_MIN (64 * KIB)
 
 /* Of one process so many pipes and memfds are told apart; one that has more is counted low. */

@@ -362,7 +362,7 @@ static void prefer_youngest(struct choice *choice)
 	result->ranked[0] = candidate;
 }
 
-/* One that was not read, or is told of though it would free too little, cannot be the victim. */
+/* One that was not read, or is reported though it would free too little, cannot be the victim. */
 static void put_read_first(const struct choice *choice)
 {
 	struct victim_result *result = choice->result;

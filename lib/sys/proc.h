@@ -31,8 +31,8 @@ struct proc_stat {
 	unsigned n_threads;
 	uint64_t start_ticks; /* since boot */
 	uint64_t stack_start; /* address: a child has its parent's until one calls execve(2);
-				 0: not told */
-	uint64_t args_length; /* of the arguments of its execve(2), bytes; 0: not told */
+				 0: not reported */
+	uint64_t args_length; /* of the arguments of its execve(2), bytes; 0: not reported */
 };
 
 /* PF_EXITING and PF_KTHREAD, include/linux/sched.h */
