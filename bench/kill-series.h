@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* ending-series: the trials of one way to kill one kind of victim, and their medians. */
+/* kill-series: the trials of one way to kill one kind of victim, and their medians. */
 #pragma once
 
 enum trial_value {
-	TRIAL_BACK, /* until the memory was back; where it was given up: until then */
+	TRIAL_RECLAIMED, /* until the memory was reclaimed; where it was given up: until then */
 	TRIAL_SENDER,
 	TRIAL_OTHERS,
 	TRIAL_CPU,
@@ -28,5 +28,5 @@ double series_quantile(const struct series *series, enum trial_value value, doub
 double series_median(const struct series *series, enum trial_value value);
 
 void series_print_heading(void);
-/* One line of the table: medians, and the least and the most of TRIAL_BACK. */
+/* One line of the table: medians, and the least and the most of TRIAL_RECLAIMED. */
 void series_print(const char *name, const char *way, const struct series *series);

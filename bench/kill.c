@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * ending: from the signal until 95% of a victim's memory is freed, by plain SIGKILL and by ours
+ * kill: from the signal until 95% of a victim's memory is freed, by plain SIGKILL and by ours
  * (kill_open() and kill_signal() with the system's calls and two reapers, at nice -20, as the
  * daemon has it), in turn, in one run; victims of several sizes in conditions in which processes
- * exit slowly (ending-victim.h).  Medians count.
+ * exit slowly (kill-victim.h).  Medians count.
  *
  * "Sender" is how long the signalling thread was blocked; "others" how late a bystander was at most
  * that needs the CPU for a moment every millisecond; "cpu" what it took of the bench's own CPU
@@ -16,8 +16,10 @@
  * Larger victims get fewer trials, so that a size takes about as long as another; marks are of
  * sizes with at least three.
  *
- * usage: ending [--sizes GIB,...] [--trials N] [--only CONDITION] [--all-ways]
+ * usage: kill [--sizes GIB,...] [--trials N] [--only CONDITION] [--all-ways]
  */
+#include "lib/kill/kill.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -32,14 +34,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "bench/ending-places.h"
-#include "bench/ending-series.h"
-#include "bench/ending-victim.h"
-#include "bench/ending-watch.h"
+#include "bench/kill-places.h"
+#include "bench/kill-series.h"
+#include "bench/kill-victim.h"
+#include "bench/kill-watch.h"
 #include "bench/mark.h"
 #include "lib/base/cleanup.h"
 #include "lib/base/io.h"
-#include "lib/kill/kill.h"
 #include "lib/sys/memory.h"
 
 #define N_REAPERS 2 /* as in daemon/manager.c */
@@ -137,7 +138,7 @@ static int kill_one(const struct bench *bench, const struct victim *victim, cons
 		    uint64_t bytes, struct trial *ret)
 {
 	int64_t down_to = watch_read(bench->watch) - (int64_t)(bytes / 100 * BACK_PERCENT);
-	usec_t cpu = watch_cpu_of_others(bench->watch), began = watch_now(), sent, back;
+	usec_t cpu = watch_cpu_of_others(bench->watch), began = watch_now(), sent, reclaimed;
 	struct kill_victim kill_victim;
 	int r;
 
@@ -150,14 +151,14 @@ static int kill_one(const struct bench *bench, const struct victim *victim, cons
 	else
 		r = kill(victim->pid, SIGKILL) < 0 ? -errno : 0;
 	sent = watch_now();
-	back = watch_end(bench->watch);
+	reclaimed = watch_end(bench->watch);
 	usleep(SETTLE_USEC); /* so that all reaping has finished, and the bystander has run */
 	kill_victim_done(&kill_victim);
-	ret->value[TRIAL_BACK] = msec(back > 0 ? back - began : GIVE_UP_USEC);
+	ret->value[TRIAL_RECLAIMED] = msec(reclaimed > 0 ? reclaimed - began : GIVE_UP_USEC);
 	ret->value[TRIAL_SENDER] = msec(sent - began);
 	ret->value[TRIAL_OTHERS] = msec(bystander_read());
 	ret->value[TRIAL_CPU] = msec(watch_cpu_of_others(bench->watch) - cpu);
-	return r < 0 ? r : back > 0 ? 0 : 1;
+	return r < 0 ? r : reclaimed > 0 ? 0 : 1;
 }
 
 static unsigned count_reaped(const struct bench *bench, const struct way *way)
@@ -250,28 +251,28 @@ static void measure_size(const struct bench *bench, unsigned gib, struct result 
  */
 static double slower_limit(const struct series *plain)
 {
-	double noise =
-		series_quantile(plain, TRIAL_BACK, 0.75) - series_quantile(plain, TRIAL_BACK, 0.25);
+	double noise = series_quantile(plain, TRIAL_RECLAIMED, 0.75) -
+		       series_quantile(plain, TRIAL_RECLAIMED, 0.25);
 
-	return series_median(plain, TRIAL_BACK) * (100 + SLOWER_PERCENT) / 100 +
+	return series_median(plain, TRIAL_RECLAIMED) * (100 + SLOWER_PERCENT) / 100 +
 	       (noise > LEAST_NOISE_MS ? noise : LEAST_NOISE_MS);
 }
 
 static void print_marks(unsigned gib, const struct result *results)
 {
-	double idle = series_median(&results[IDLE].series[OURS], TRIAL_BACK);
+	double idle = series_median(&results[IDLE].series[OURS], TRIAL_RECLAIMED);
 	char name[64];
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		double back = series_median(&results[i].series[OURS], TRIAL_BACK);
+		double reclaimed = series_median(&results[i].series[OURS], TRIAL_RECLAIMED);
 
 		if (!results[i].measured)
 			continue;
 		snprintf(name, sizeof(name), "ending_%uG_%s", gib, cases[i].mark);
-		mark(name, back, "ms", slower_limit(&results[i].series[PLAIN]), true);
+		mark(name, reclaimed, "ms", slower_limit(&results[i].series[PLAIN]), true);
 		snprintf(name, sizeof(name), "ending_%uG_%s_to_idle", gib, cases[i].mark);
 		if (cases[i].times_idle > 0 && results[IDLE].measured)
-			mark(name, back / idle, "times", cases[i].times_idle, true);
+			mark(name, reclaimed / idle, "times", cases[i].times_idle, true);
 	}
 }
 
@@ -350,7 +351,7 @@ static int run(struct bench *bench)
 
 	r = get_ready(bench);
 	if (r < 0) {
-		fprintf(stderr, "ending: %s\n", strerror(-r));
+		fprintf(stderr, "kill: %s\n", strerror(-r));
 		return EXIT_FAILURE;
 	}
 	if (uname(&name) == 0)
@@ -399,7 +400,7 @@ static int run_child(struct bench *bench)
 	fflush(stdout);
 	child = fork();
 	if (child < 0) {
-		fprintf(stderr, "ending: %s\n", strerror(errno));
+		fprintf(stderr, "kill: %s\n", strerror(errno));
 		return EXIT_FAILURE;
 	}
 	if (child > 0)
@@ -462,13 +463,13 @@ int main(int argc, char **argv)
 	int status;
 
 	if (!parse_arguments(argc, argv, &bench)) {
-		fprintf(stderr, "usage: ending [--sizes GIB,...] [--trials N] [--only CONDITION] "
+		fprintf(stderr, "usage: kill [--sizes GIB,...] [--trials N] [--only CONDITION] "
 				"[--all-ways]\n");
 		return 2;
 	}
 	bench.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (bench.proc_fd < 0 || cgroup_fs_open(bench.proc_fd, &bench.cgroups) < 0) {
-		fprintf(stderr, "ending: cannot read /proc\n");
+		fprintf(stderr, "kill: cannot read /proc\n");
 		return EXIT_FAILURE;
 	}
 	prctl(PR_SET_CHILD_SUBREAPER, 1);

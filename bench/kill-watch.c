@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* ending-watch: the thread that samples the use, and the time at which it has come down. */
-#include "bench/ending-watch.h"
+/* kill-watch: the thread that samples the use, and the time at which it has come down. */
+#include "bench/kill-watch.h"
 
 #include <errno.h>
 #include <fcntl.h>

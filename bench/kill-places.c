@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* ending-places: makes the cgroups, moves processes to them, and removes them. */
-#include "bench/ending-places.h"
+/* kill-places: makes the cgroups, moves processes to them, and removes them. */
+#include "bench/kill-places.h"
 
 #include <fcntl.h>
 #include <mntent.h>
@@ -87,7 +87,7 @@ void places_make(struct places *places, const struct cgroup_fs *fs)
 
 	places->memory_fd = places->cpu_fd = places->v1_freezer_fd = -EBADF;
 	places->v2_fd = places->v2_leaf_fd = -EBADF;
-	snprintf(places->name, sizeof(places->name), "/reckond-ending-%d", getpid());
+	snprintf(places->name, sizeof(places->name), "/reckond-kill-%d", getpid());
 	snprintf(places->v2_path, sizeof(places->v2_path), "%s/%s", places->name,
 		 v2_levels[ARRAY_SIZE(v2_levels) - 1]);
 
@@ -181,7 +181,7 @@ static void kill_members(int dir_fd)
 static void remove_place(int fd, int mount_fd, const char *name)
 {
 	if (fd >= 0 && mount_fd >= 0 && unlinkat(mount_fd, name, AT_REMOVEDIR) < 0)
-		fprintf(stderr, "ending: cannot remove cgroup %s: %s\n", name, strerror(errno));
+		fprintf(stderr, "kill: cannot remove cgroup %s: %s\n", name, strerror(errno));
 	if (fd >= 0)
 		close(fd);
 }

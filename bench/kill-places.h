@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * ending-places: the cgroups in which victims are put: where their memory is counted, where they
+ * kill-places: the cgroups in which victims are put: where their memory is counted, where they
  * are frozen, where their CPU time is limited; of v1 where there is v1, else of v2.
  *
  * All of the same name, at the roots of their hierarchies; what may not be made is left out, and

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* ending-victim: makes the victims, and the processes that keep the CPUs busy. */
-#include "bench/ending-victim.h"
+/* kill-victim: makes the victims, and the processes that keep the CPUs busy. */
+#include "bench/kill-victim.h"
 
 #include <errno.h>
 #include <fcntl.h>

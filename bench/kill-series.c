@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* ending-series: medians and quartiles of the trials. */
-#include "bench/ending-series.h"
+/* kill-series: medians and quartiles of the trials. */
+#include "bench/kill-series.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -35,8 +35,8 @@ double series_median(const struct series *series, enum trial_value value)
 
 void series_print_heading(void)
 {
-	printf("%31s %10s %8s %8s %8s %8s %8s %4s %6s\n", "ms", "back", "least", "most", "sender",
-	       "others", "cpu", "n", "reaped");
+	printf("%31s %10s %8s %8s %8s %8s %8s %4s %6s\n", "ms", "reclaimed", "least", "most",
+	       "sender", "others", "cpu", "n", "reaped");
 }
 
 void series_print(const char *name, const char *way, const struct series *series)
@@ -44,8 +44,9 @@ void series_print(const char *name, const char *way, const struct series *series
 	bool is_given_up = series->n_given_up * 2 >= series->n && series->n > 0;
 
 	printf("%20s %10s %2s%8.1f %8.1f %8.1f %8.1f %8.1f %8.1f %4u %6u\n", name, way,
-	       is_given_up ? ">" : "", series_median(series, TRIAL_BACK),
-	       series_quantile(series, TRIAL_BACK, 0), series_quantile(series, TRIAL_BACK, 1),
-	       series_median(series, TRIAL_SENDER), series_median(series, TRIAL_OTHERS),
-	       series_median(series, TRIAL_CPU), series->n, series->n_reaped);
+	       is_given_up ? ">" : "", series_median(series, TRIAL_RECLAIMED),
+	       series_quantile(series, TRIAL_RECLAIMED, 0),
+	       series_quantile(series, TRIAL_RECLAIMED, 1), series_median(series, TRIAL_SENDER),
+	       series_median(series, TRIAL_OTHERS), series_median(series, TRIAL_CPU), series->n,
+	       series->n_reaped);
 }

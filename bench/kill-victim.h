@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * ending-victim: a process that holds so much memory, in 4 KiB pages, and is in a condition in
+ * kill-victim: a process that holds so much memory, in 4 KiB pages, and is in a condition in
  * which it may be slow to die; and the processes that keep all CPUs busy meanwhile.
  *
  * All get SIGKILL from the kernel when their parent exits (PR_SET_PDEATHSIG).
@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "bench/ending-places.h"
+#include "bench/kill-places.h"
 #include "lib/base/util.h"
 
 struct condition {

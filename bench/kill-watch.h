@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * ending-watch: when is the memory freed?  A thread with a real-time priority above the reapers',
+ * kill-watch: when is the memory freed?  A thread with a real-time priority above the reapers',
  * so that it is on time on a busy machine, reads what a cgroup is charged for (or MemFree) every
  * quarter of a millisecond.
  */
@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-#include "bench/ending-places.h"
+#include "bench/kill-places.h"
 
 struct watch;
 
