@@ -238,7 +238,7 @@ static void rest(struct bench *bench, const char *name)
 	census_release_fds(&bench->census);
 	victim_done(&bench->choice);
 	(void)victim_reserve(&bench->choice, &bench->census);
-	(void)munlockall(); /* self_give_back() */
+	(void)munlockall(); /* self_release_memory() */
 	(void)malloc_trim(0);
 	(void)mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 	end(bench);

@@ -146,9 +146,9 @@ static usec_t tick_and_watch(struct monitor *m)
 }
 
 /* What very many processes had taken. */
-static void give_back(struct probe_results *probed)
+static void release_memory(struct probe_results *probed)
 {
-	int r = self_give_back(probed->memory_lock_error == 0);
+	int r = self_release_memory(probed->memory_lock_error == 0);
 
 	if (r == 0)
 		return;
@@ -179,7 +179,7 @@ static int run_tick(struct monitor *m)
 	next = tick_and_watch(m);
 	bus_note_judgement(m->bus, &m->tick->judgement, clock_now());
 	if (!was_calm && m->regime->state == REGIME_CALM)
-		give_back(m->probed);
+		release_memory(m->probed);
 	notify_if_stuck(m, was_stuck);
 	now = clock_now();
 	tell_alive(m, now);

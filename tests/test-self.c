@@ -124,7 +124,7 @@ static void test_what_is_free_is_returned(void **state)
 	peak = resident();
 	for (size_t i = 0; i < N_PIECES; i++)
 		free(pieces[i]);
-	assert_int_equal(self_give_back(is_locked), 0);
+	assert_int_equal(self_release_memory(is_locked), 0);
 	assert_true(peak >= before + N_PIECES * PIECE_BYTES);
 #if !HAS_SHADOW_MEMORY /* it keeps what is freed */
 	assert_true(resident() < before + MIB);

@@ -107,7 +107,7 @@ uint64_t self_heap_used(void)
 	return info.uordblks + info.hblkhd;
 }
 
-int self_give_back(bool is_locked)
+int self_release_memory(bool is_locked)
 {
 	struct mallinfo2 info = mallinfo2();
 

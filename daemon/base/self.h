@@ -40,7 +40,7 @@ uint64_t self_heap_used(void);
 
 /* Returns what was allocated for very many processes to the kernel, where that is worth it.  In
  * calm.  is_locked: own memory is; -errno if it could not be locked again. */
-int self_give_back(bool is_locked);
+int self_release_memory(bool is_locked);
 
 /* The most that is explained by so many processes. */
 uint64_t self_allowance(size_t n_processes);
