@@ -329,7 +329,7 @@ static void keep_until_exit(struct in_flight *f)
 	kill_victim_init(&f->victim);
 }
 
-enum report_event in_flight_end(struct in_flight *f, usec_t now, enum kill_progress outcome)
+enum report_event in_flight_finish(struct in_flight *f, usec_t now, enum kill_progress outcome)
 {
 	struct decision *d = &f->decision;
 
@@ -427,7 +427,7 @@ enum report_event in_flight_start(struct in_flight *f, int signal, usec_t now)
 	d->watch = (struct kill_watch){ .moved_at = d->signalled_at };
 	if (r < 0) { /* not permitted: there is nothing to wait for */
 		d->error = r;
-		return in_flight_end(f, now, KILL_PROGRESS_UNKILLABLE);
+		return in_flight_finish(f, now, KILL_PROGRESS_UNKILLABLE);
 	}
 	d->signal = signal;
 	f->regime->state = REGIME_KILLING;

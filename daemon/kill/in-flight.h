@@ -61,7 +61,7 @@ enum kill_progress in_flight_judge(struct in_flight *f, const struct policy_judg
  * again if the victim is gone; if it is still exiting, once it is gone (in_flight_put_back()):
  * frozen again, it could not exit.
  */
-enum report_event in_flight_end(struct in_flight *f, usec_t now, enum kill_progress outcome);
+enum report_event in_flight_finish(struct in_flight *f, usec_t now, enum kill_progress outcome);
 
 /* A free place among those that are still exiting: the oldest has had its time. */
 struct kill_victim *in_flight_make_place(struct in_flight *f);

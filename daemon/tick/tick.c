@@ -82,7 +82,7 @@ static void judge(struct tick *t, struct turn *turn)
 		if (progress == KILL_PROGRESS_ESCALATE)
 			turn->signal = SIGKILL;
 		else if (progress != KILL_PROGRESS_WAIT)
-			turn->event = in_flight_end(t->in_flight, turn->now, progress);
+			turn->event = in_flight_finish(t->in_flight, turn->now, progress);
 		return;
 	}
 	if (t->regime->state != REGIME_CALM && turn->now >= t->regime->watch_until) {
