@@ -16,7 +16,7 @@
 #define SHOWN_MAX 10
 /* So many are named that are larger than the victim and would not be killed; and of those that are
  * skipped for it, one in any case. */
-#define STAYING_MAX 3
+#define SURVIVORS_MAX 3
 
 static void print_answer(const struct screen *screen, const json_t *answer)
 {
@@ -75,7 +75,8 @@ static void print_protected_one(const struct screen *screen, const json_t *proce
 		   screen_foreign(screen, words_text(rule, "name"), rule_name, sizeof(rule_name)));
 }
 
-static void print_stays(const struct screen *screen, const json_t *process, uint64_t victims_size)
+static void print_survivor(const struct screen *screen, const json_t *process,
+			   uint64_t victims_size)
 {
 	char name[WORDS_NAME_SIZE], size[FORMAT_INTERVAL_SIZE], reason[512];
 
@@ -91,37 +92,37 @@ static void print_stays(const struct screen *screen, const json_t *process, uint
 }
 
 /* First the likely question: why not the largest. */
-static void print_staying(const struct screen *screen, const json_t *answer,
-			  const json_t *protected_ones)
+static void print_survivors(const struct screen *screen, const json_t *answer,
+			    const json_t *protected_ones)
 {
 	const json_t *victim = json_object_get(answer, "victim"), *process;
-	const json_t *staying = json_object_get(answer, "survivors");
+	const json_t *survivors = json_object_get(answer, "survivors");
 	uint64_t size = words_number(victim, "footprint_bytes");
 	bool is_one_named = false;
 	unsigned n = 0;
 	size_t i;
 
-	json_array_foreach((json_t *)staying, i, process)
+	json_array_foreach((json_t *)survivors, i, process)
 	{
 		bool is_skipped = words_has(process, "skipped_for");
 
-		if (n == STAYING_MAX && (!is_skipped || is_one_named))
+		if (n == SURVIVORS_MAX && (!is_skipped || is_one_named))
 			continue;
-		n += n < STAYING_MAX;
+		n += n < SURVIVORS_MAX;
 		is_one_named = is_one_named || is_skipped;
-		print_stays(screen, process, size);
+		print_survivor(screen, process, size);
 	}
-	if (json_is_array(staying))
+	if (json_is_array(survivors))
 		return;
 	/* An older daemon does not say: what can be seen from the rest. */
 	json_array_foreach((json_t *)protected_ones, i, process)
 	{
-		if (n < STAYING_MAX && words_number(process, "footprint_bytes") > size && ++n)
+		if (n < SURVIVORS_MAX && words_number(process, "footprint_bytes") > size && ++n)
 			print_protected_one(screen, process);
 	}
 	json_array_foreach(json_object_get(answer, "ranked"), i, process)
 	{
-		if (n < STAYING_MAX && words_number(process, "footprint_bytes") > size && ++n)
+		if (n < SURVIVORS_MAX && words_number(process, "footprint_bytes") > size && ++n)
 			print_outranked(screen, answer, process);
 	}
 }
@@ -139,7 +140,7 @@ static void print_held(const struct screen *screen, const json_t *answer)
 		unsigned n_others = (unsigned)words_number(holder, "others");
 		char name[WORDS_NAME_SIZE], bytes[FORMAT_BYTES_SIZE], others[32] = "";
 
-		if (words_number(holder, "bytes") <= size || n++ == STAYING_MAX)
+		if (words_number(holder, "bytes") <= size || n++ == SURVIVORS_MAX)
 			break;
 		if (n_others > 0)
 			snprintf(others, sizeof(others), ", with %u other%s", n_others,
@@ -396,13 +397,13 @@ static void print_exactness(const struct screen *screen, const json_t *answer)
 			format_bytes(unread_error, bytes));
 }
 
-static void print_left_out(const struct screen *screen, const json_t *answer)
+static void print_excluded(const struct screen *screen, const json_t *answer)
 {
 	const json_t *excluded = json_object_get(answer, "excluded");
 	uint64_t n_unreadable = words_number(excluded, "unreadable");
 	struct screen_text text = { .n = 0 };
 
-	words_left_out(excluded, &text);
+	words_excluded(excluded, &text);
 	if (text.n > 0)
 		screen_say(screen, SCREEN_PLAIN, "Not eligible: %s.", text.text);
 	if (n_unreadable > 0)
@@ -418,7 +419,7 @@ enum ctl_status explain_print_machine(const struct screen *screen, const json_t 
 	if (r == 0) {
 		print_answer(screen, answer);
 		print_next(screen, answer);
-		print_staying(screen, answer, protected_ones);
+		print_survivors(screen, answer, protected_ones);
 		print_held(screen, answer);
 		print_memory(screen, answer);
 		print_policy(screen, answer);
@@ -427,7 +428,7 @@ enum ctl_status explain_print_machine(const struct screen *screen, const json_t 
 	}
 	if (r == 0) {
 		print_exactness(screen, answer);
-		print_left_out(screen, answer);
+		print_excluded(screen, answer);
 		explain_print_protected(screen, answer, protected_ones);
 	}
 	json_decref(protected_ones);

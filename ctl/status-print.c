@@ -61,13 +61,13 @@ static const json_t *find_policy_in_vain(const json_t *answer)
 	return NULL;
 }
 
-static void print_left_out(const struct screen *screen, const json_t *answer)
+static void print_excluded(const struct screen *screen, const json_t *answer)
 {
 	const json_t *excluded = json_object_get(answer, "excluded");
 	uint64_t n_unreadable = words_number(excluded, "unreadable");
 	struct screen_text text = { .n = 0 };
 
-	words_left_out(excluded, &text);
+	words_excluded(excluded, &text);
 	if (n_unreadable > 0)
 		screen_text_add(&text, "%s%u unreadable", text.n > 0 ? ", " : "",
 				(unsigned)n_unreadable);
@@ -115,7 +115,7 @@ static void print_state(const struct screen *screen, const json_t *answer)
 		screen_foreign(screen, name, state, sizeof(state)), *text ? ": " : "", text,
 		screen_foreign(screen, words_text(answer, "version"), version, sizeof(version)));
 	if (in_vain)
-		print_left_out(screen, answer);
+		print_excluded(screen, answer);
 	if (words_bool(answer, "dry_run"))
 		screen_item(screen, "", SCREEN_YELLOW, "dry run: no process is killed");
 }

@@ -123,7 +123,7 @@ void words_memory(const json_t *memory, struct screen_text *text)
 				PERCENT_ARGS(words_number(memory, "pressure_full_permyriad")));
 }
 
-void words_left_out(const json_t *excluded, struct screen_text *text)
+void words_excluded(const json_t *excluded, struct screen_text *text)
 {
 	static const struct {
 		const char *key, *text;

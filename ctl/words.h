@@ -44,7 +44,7 @@ const char *words_size(const json_t *process, char buf[static FORMAT_INTERVAL_SI
 void words_memory(const json_t *memory, struct screen_text *text);
 
 /* "init, 212 kernel threads, 4 protected"; not those that may not be read. */
-void words_left_out(const json_t *excluded, struct screen_text *text);
+void words_excluded(const json_t *excluded, struct screen_text *text);
 
 /* Where the answer is from, by its "source"; why: it is not the daemon's. */
 void words_say_source(const struct screen *screen, const json_t *answer, const char *why);

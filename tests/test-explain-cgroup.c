@@ -86,9 +86,9 @@ static void test_cgroups_show_why_and_why_not(void **state)
 		assert_int_equal(e.rank, cases[i].rank);
 		assert_int_equal(e.is_victim, cases[i].rank == 1);
 		if (cases[i].excluded)
-			assert_string_equal(explain_left_out(&e), cases[i].excluded);
+			assert_string_equal(explain_excluded(&e), cases[i].excluded);
 		else
-			assert_null(explain_left_out(&e));
+			assert_null(explain_excluded(&e));
 	}
 }
 
@@ -124,7 +124,7 @@ static void test_cgroups_show_which_are_not_killed(void **state)
 	assert_ineligible(json, expected, ARRAY_SIZE(expected));
 	json_decref(json);
 	assert_int_equal(explain_process(o, 400, &e), 0);
-	assert_null(explain_left_out(&e));
+	assert_null(explain_excluded(&e));
 	assert_string_equal(
 		e.text, "the score of its cgroup is higher than that of cgroup /user.slice/b.scope "
 			"(1 process), but killing a similar one freed little");
@@ -153,7 +153,7 @@ static void test_a_process_of_the_subtree_is_ranked_with_cgroups(void **state)
 	assert_int_equal(explain_process(o, 620, &e), 0);
 	assert_false(e.is_victim);
 	assert_int_equal(e.rank, 3);
-	assert_null(explain_left_out(&e));
+	assert_null(explain_excluded(&e));
 	assert_string_equal(e.text, "stray (pid 610, user alice) ranks higher");
 	assert_int_equal(explain_process(o, 400, &e), 0);
 	assert_int_equal(e.rank, 2);

@@ -103,9 +103,9 @@ static void test_process_shows_why_and_why_not(void **state)
 		assert_int_equal(e.rank, cases[i].rank);
 		assert_int_equal(e.is_victim, cases[i].rank == 1);
 		if (cases[i].excluded)
-			assert_string_equal(explain_left_out(&e), cases[i].excluded);
+			assert_string_equal(explain_excluded(&e), cases[i].excluded);
 		else
-			assert_null(explain_left_out(&e));
+			assert_null(explain_excluded(&e));
 	}
 	assert_int_equal(explain_process(o, 301, &e), PROC_GONE);
 }
@@ -140,7 +140,7 @@ static void test_process_shows_why_it_is_reluctant(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		assert_int_equal(explain_process(o, cases[i].pid, &e), 0);
 		assert_string_equal(e.text, cases[i].reason);
-		assert_string_equal(explain_left_out(&e), "reluctant");
+		assert_string_equal(explain_excluded(&e), "reluctant");
 		assert_int_equal(e.rank, 0);
 	}
 	json = explain_json_process(o, &e);
@@ -249,7 +249,7 @@ static void test_ineligible_has_reasons(void **state)
 	assert_string_equal(e.text, "its score is higher than that of editor (pid 400, user "
 				    "alice), but the last attempt to kill it failed");
 	assert_int_equal(explain_process(o, 330, &e), 0);
-	assert_string_equal(explain_left_out(&e), "skipped");
+	assert_string_equal(explain_excluded(&e), "skipped");
 }
 
 /* One that is skipped is named, however many larger ones are not killed. */

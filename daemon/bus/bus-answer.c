@@ -259,7 +259,7 @@ static int answer_machine(struct bus *b, sd_bus_message *reply)
 
 static int answer_process(struct bus *b, sd_bus_message *reply, const struct explanation *e)
 {
-	const char *excluded = explain_left_out(e);
+	const char *excluded = explain_excluded(e);
 	_cleanup_free_ char *text = NULL;
 	char answer[EXPLAIN_ANSWER_SIZE];
 	int r;

@@ -101,7 +101,7 @@ const char *report_skipped_larger(const struct decision *d, char *buf, size_t si
 	return buf;
 }
 
-const char *report_lesson(const struct reporter *rep, char *buf, size_t size)
+const char *report_backoff(const struct reporter *rep, char *buf, size_t size)
 {
 	const struct decision *d = &rep->f->decision;
 	char expected[FORMAT_BYTES_SIZE], freed[FORMAT_BYTES_SIZE];

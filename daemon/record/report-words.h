@@ -20,6 +20,6 @@ const char *report_next(const struct decision *d, char *buf, size_t size);
 /* "; not the larger app (pid 7), as killing a similar one freed little" */
 const char *report_skipped_larger(const struct decision *d, char *buf, size_t size);
 /* " It is skipped for 30 s."  What was learnt of the last kill. */
-const char *report_lesson(const struct reporter *rep, char *buf, size_t size);
+const char *report_backoff(const struct reporter *rep, char *buf, size_t size);
 /* "Killed NAME: 1.4 GiB reclaimed in 30 ms" */
 void report_outcome(const struct reporter *rep, const char *name, char *buf, size_t size);

@@ -167,7 +167,7 @@ static void report_finished(const struct reporter *rep)
 		snprintf(refrozen, sizeof(refrozen), " Its group could not be frozen again: %s.",
 			 strerror(-d->refrozen));
 	snprintf(text, sizeof(text), "%s; now %s.%s%s", outcome, memory,
-		 report_lesson(rep, skipped, sizeof(skipped)), refrozen);
+		 report_backoff(rep, skipped, sizeof(skipped)), refrozen);
 	log_decision(rep, MESSAGE_ID_FINISHED,
 		     d->outcome == KILL_PROGRESS_UNKILLABLE ? LOG_ERR : LOG_NOTICE, text);
 }

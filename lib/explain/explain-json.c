@@ -153,7 +153,7 @@ static json_t *of_group(const struct preview *o)
 		json_of_bytes(o->size.lo), "footprint_max_bytes", json_of_bytes(o->size.hi));
 }
 
-static json_t *of_left_out(const struct preview *o)
+static json_t *of_excluded(const struct preview *o)
 {
 	const size_t *n = o->n_excluded;
 
@@ -225,7 +225,7 @@ static json_t *of_survivors(const struct preview *o)
 				 (e->candidate.cgroup || !preview_is_by_cgroup(o, e->process));
 
 		json_append_to(&array, with_reason(o, e, of_candidate(o, &e->candidate),
-						   is_ranked ? NULL : explain_left_out(e)));
+						   is_ranked ? NULL : explain_excluded(e)));
 	}
 	return array;
 }
@@ -245,7 +245,7 @@ json_t *explain_json_machine(const struct preview *o)
 		accuracy_regime_to_string(o->accuracy->regime), "accuracy_error_bytes",
 		json_of_bytes(accuracy_interval(o->accuracy, 0, o->census->with_swap, 1).hi),
 		"read_error_bytes", json_of_bytes(preview_read_error(o)), "excluded",
-		of_left_out(o), "protected", of_protected(o), "hides_others", o->hides_others,
+		of_excluded(o), "protected", of_protected(o), "hides_others", o->hides_others,
 		"subtree", json_of_foreign(o->policies->subtree), "dry_run", o->policies->dry_run);
 }
 
@@ -257,7 +257,7 @@ json_t *explain_json_process(const struct preview *o, const struct explanation *
 	process = json_with(process, "is_victim", json_boolean(e->is_victim));
 	process = json_with(process, "rank",
 			    e->rank > 0 ? json_integer((json_int_t)e->rank) : json_null());
-	process = with_reason(o, e, process, explain_left_out(e));
+	process = with_reason(o, e, process, explain_excluded(e));
 	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "answer",
 			 json_of_foreign(explain_answer_process(o, e, answer)), "process", process,
 			 "victim", of_victim(o), "group", of_group(o), "policy",

@@ -395,7 +395,7 @@ const char *explain_kept(const struct proc_memory *memory)
 	return "pages that it shares with other processes, or files on a tmpfs";
 }
 
-const char *explain_left_out(const struct explanation *e)
+const char *explain_excluded(const struct explanation *e)
 {
 	if (e->exclusion == ELIGIBILITY_ELIGIBLE || e->is_victim)
 		return e->rank == 0 ? "cgroup" : NULL;

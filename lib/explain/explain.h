@@ -58,7 +58,7 @@ const char *explain_skipped(const struct preview *preview, const struct explanat
 const char *explain_kept(const struct proc_memory *memory);
 
 /* "protected", "kernel_thread"; NULL for a candidate. */
-const char *explain_left_out(const struct explanation *e);
+const char *explain_excluded(const struct explanation *e);
 
 /* explain-json.c: as objects; NULL: no memory.  Of the protected ones so many, in no order. */
 #define EXPLAIN_PROTECTED_MAX 256

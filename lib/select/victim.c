@@ -402,7 +402,7 @@ static void walk(struct choice *choice, enum backoff_verdict refused)
 	put_read_first(choice);
 }
 
-static void pronounce(const struct choice *choice)
+static void set_verdicts(const struct choice *choice)
 {
 	struct victim_result *result = choice->result;
 	uint64_t best, bar;
@@ -490,5 +490,5 @@ void victim_choose(struct census *census, const struct victim_request *request,
 	}
 	victim_prefer_group(&choice);
 	note_skipped(&choice);
-	pronounce(&choice);
+	set_verdicts(&choice);
 }
