@@ -61,7 +61,8 @@ static int arm_timer(struct monitor *m, usec_t when)
 static bool may_reload(const struct monitor *m)
 {
 	return m->config->reload_is_wanted && clock_now() >= m->config->reload_not_before &&
-	       (m->regime->state != REGIME_KILLING || m->in_flight->decision.signal == SIGTERM);
+	       (m->regime->state != REGIME_KILLING ||
+		m->in_flight->decision.kill.signal == SIGTERM);
 }
 
 /* USEC_INFINITY: for that, the timer need not be earlier than it is. */

@@ -78,7 +78,8 @@ static bool is_in_group(const struct census_process *process)
 {
 	const struct decision *d = &dumped.manager->in_flight->decision;
 
-	return d->group[0] != '\0' && cgroup_path_is_below(census_cgroup_path(process), d->group);
+	return d->others.group[0] != '\0' &&
+	       cgroup_path_is_below(census_cgroup_path(process), d->others.group);
 }
 
 const char *dumped_preview_compare(void)
@@ -93,7 +94,7 @@ const char *dumped_preview_compare(void)
 		differ(" none is chosen;");
 	else if (preview_victim(&o)->process->pid != d->pid)
 		differ(" chosen %d;", preview_victim(&o)->process->pid);
-	if (strcmp(o.group.path, d->group) != 0)
+	if (strcmp(o.group.path, d->others.group) != 0)
 		differ(" cgroup %s;", o.group.path);
 	census_for_each(&dumped.manager->sampler->census, process)
 		if (!is_in_group(process) && is_killed(process) != preview_is_victim(&o, process))

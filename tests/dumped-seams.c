@@ -356,11 +356,12 @@ static void note_plan(const struct manager *m)
 	dumped.plan[0] = '\0';
 	add(dumped.plan, "%s %d", d->comm, d->pid);
 	for (unsigned i = 0; i < victim->n_others; i++)
-		add(dumped.plan, " %c%d", i < d->n_sharers ? '=' : '+', victim->others[i].pid);
-	for (unsigned i = 0; i < d->rest.n; i++)
-		add(dumped.plan, " ~%d", d->rest.items[i].pid);
-	if (d->group[0] != '\0')
-		add(dumped.plan, " %s", d->group);
+		add(dumped.plan, " %c%d", i < d->others.n_sharers ? '=' : '+',
+		    victim->others[i].pid);
+	for (unsigned i = 0; i < d->others.rest.n; i++)
+		add(dumped.plan, " ~%d", d->others.rest.items[i].pid);
+	if (d->others.group[0] != '\0')
+		add(dumped.plan, " %s", d->others.group);
 }
 
 void __real_report(struct reporter *rep, enum report_event event,

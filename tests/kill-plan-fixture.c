@@ -175,7 +175,7 @@ int setup(void **state)
 	d = &m->in_flight->decision;
 	d->pid = VICTIM;
 	d->start_ticks = START;
-	d->n_processes = 1;
+	d->others.n_processes = 1;
 	d->memory = (struct proc_memory){ .anon = 512 * MIB };
 	strcpy(d->cgroup, "/a/b");
 	add(VICTIM, 512 * MIB, "/a/b");

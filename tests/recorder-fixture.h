@@ -112,10 +112,10 @@ static inline void note(enum report_event event, usec_t now)
 static inline void signal_it(int signal, usec_t now)
 {
 	struct kill_victim *victim = &test.m->in_flight->victim;
-	bool escalates = test.m->in_flight->decision.signal != 0;
+	bool escalates = test.m->in_flight->decision.kill.signal != 0;
 
-	test.m->in_flight->decision.signal = signal;
-	test.m->in_flight->decision.signalled_at = now;
+	test.m->in_flight->decision.kill.signal = signal;
+	test.m->in_flight->decision.kill.signalled_at = now;
 	for (int step = 0; step < _KILL_STEP_MAX; step++) {
 		victim->step_result[step] = step == KILL_STEP_THAW ? 1 : 0;
 		victim->step_at[step] = now - 10 + (usec_t)step;
@@ -139,8 +139,8 @@ static inline void sample(usec_t since_signal, uint64_t returned)
 
 static inline void end(enum kill_progress outcome, usec_t since_signal)
 {
-	test.m->in_flight->decision.outcome = outcome;
-	test.m->in_flight->decision.finished_at = SIGNALLED + since_signal;
+	test.m->in_flight->decision.kill.outcome = outcome;
+	test.m->in_flight->decision.kill.finished_at = SIGNALLED + since_signal;
 	note(REPORT_FINISHED, SIGNALLED + since_signal);
 }
 

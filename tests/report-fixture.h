@@ -118,15 +118,15 @@ static inline int setup(void **state)
 		.comm = "leak",
 		.cgroup = "/a/b",
 		.policy = "now",
-		.signal = SIGKILL,
-		.n_processes = 1,
+		.kill.signal = SIGKILL,
+		.others.n_processes = 1,
 		.n_candidates = 40,
 		.n_reads = 3,
 		.memory = { .anon = 512 * MIB },
 		.before = { .total = 8 * GIB, .available = GIB },
 		.decided_at = NOW,
-		.finished_at = NOW + 30 * MSEC,
-		.outcome = KILL_PROGRESS_EXITED,
+		.kill.finished_at = NOW + 30 * MSEC,
+		.kill.outcome = KILL_PROGRESS_EXITED,
 	};
 	kill_victim_init(&m->in_flight->victim);
 	log_set_target(LOG_TARGET_CONSOLE);
@@ -192,6 +192,6 @@ static inline void check_changes(enum report_event event, const struct change *c
 static inline void of_group(struct decision *d, struct manager *m)
 {
 	d->target = POLICY_TARGET_CGROUP;
-	d->n_processes = 3;
-	strcpy(d->group, "/a");
+	d->others.n_processes = 3;
+	strcpy(d->others.group, "/a");
 }

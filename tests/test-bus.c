@@ -309,19 +309,21 @@ static void test_while_a_victim_exits(void **state)
 
 	join();
 	m->regime->state = REGIME_KILLING;
-	*d = (struct decision){ .pid = 812, .comm = "leak", .policy = "now", .signal = SIGKILL };
-	d->signalled_at = clock_now() - 2 * USEC_PER_SEC;
+	*d = (struct decision){
+		.pid = 812, .comm = "leak", .policy = "now", .kill.signal = SIGKILL
+	};
+	d->kill.signalled_at = clock_now() - 2 * USEC_PER_SEC;
 	call(&candidates);
 	assert_string_equal(test.error, BUS_ERROR_BUSY);
 	assert_non_null(strstr(test.error_text, "leak (pid 812) was sent SIGKILL 2"));
-	d->signal = SIGTERM;
+	d->kill.signal = SIGTERM;
 	d->target = POLICY_TARGET_CGROUP;
-	d->n_processes = 3;
+	d->others.n_processes = 3;
 	strcpy(d->cgroup, "/a/b");
 	call(&candidates);
 	assert_non_null(strstr(test.error_text, "cgroup /a/b (3 processes) was sent SIGTERM"));
-	strcpy(d->group, "/a");
-	d->n_processes = 1;
+	strcpy(d->others.group, "/a");
+	d->others.n_processes = 1;
 	call(&candidates);
 	assert_non_null(strstr(test.error_text, "cgroup /a (1 process) was sent"));
 	m->monitor->bus->hides_processes = true;
@@ -334,10 +336,10 @@ static void test_while_a_victim_exits(void **state)
 	/* Just now: it waits, as that is soon over. */
 	m->monitor->bus->hides_processes = false;
 	renew_quota();
-	d->signalled_at = clock_now();
+	d->kill.signalled_at = clock_now();
 	send_call(&candidates, ":1.7");
 	pump();
-	if (clock_now() - d->signalled_at < USEC_PER_SEC) { /* else: a busy machine */
+	if (clock_now() - d->kill.signalled_at < USEC_PER_SEC) { /* else: a busy machine */
 		assert_int_equal(m->monitor->bus->n_waiting, 1);
 		assert_false(test.is_answered);
 	}

@@ -138,8 +138,8 @@ static void test_what_begins_with_the_first_signal(void **state)
 	struct in_flight *f = test.m->in_flight;
 	struct selection *s = test.m->selection;
 
-	f->decision.n_processes = 3;
-	f->decision.skipped_kinds = 2;
+	f->decision.others.n_processes = 3;
+	f->decision.skipped.kinds = 2;
 	f->victim.step_at[KILL_STEP_SIGNAL] = NOW + 5;
 	s->n_vanished = 3;
 	s->backoff.n_unconfirmed = 3;
@@ -148,13 +148,13 @@ static void test_what_begins_with_the_first_signal(void **state)
 		assert_int_equal(in_flight_start(f, SIGTERM, NOW), REPORT_SIGNALLED);
 		assert_int_equal(f->n_kills, n);
 		/* Of a group those that were signalled. */
-		assert_int_equal(f->decision.n_processes, n == 1 ? 3 : 1);
-		assert_int_equal(f->decision.signal_usec, 5);
+		assert_int_equal(f->decision.others.n_processes, n == 1 ? 3 : 1);
+		assert_int_equal(f->decision.kill.signal_usec, 5);
 		assert_int_equal(s->n_vanished, 0);
 		assert_int_equal(s->backoff.n_unconfirmed, 0);
 		assert_int_equal(s->backoff.kinds[0].until, NOW + 1);
 		assert_int_equal(s->backoff.kinds[1].until, 0);
-		f->decision.signal = 0; /* another kill */
+		f->decision.kill.signal = 0; /* another kill */
 		f->victim.group.n_signalled = 1;
 		test.n_signals = 0;
 	}
@@ -168,12 +168,14 @@ static void test_of_several_none_is_counted(void **state)
 		struct decision with;
 		unsigned n_alike;
 	} rows[] = {
-		{ "alone", { .n_processes = 1 }, N_ALIKE },
-		{ "some that are not killed share its memory", { .n_sharers_left = 1 }, N_ALIKE },
-		{ "with siblings", { .n_siblings = 1 }, 0 },
-		{ "with those that share its memory", { .n_sharers = 1 }, 0 },
-		{ "with relatives", { .n_relatives = 1 }, 0 },
-		{ "with its cgroup", { .group = "/q" }, 0 },
+		{ "alone", { .others.n_processes = 1 }, N_ALIKE },
+		{ "some that are not killed share its memory",
+		  { .others.n_sharers_left = 1 },
+		  N_ALIKE },
+		{ "with siblings", { .others.n_siblings = 1 }, 0 },
+		{ "with those that share its memory", { .others.n_sharers = 1 }, 0 },
+		{ "with relatives", { .others.n_relatives = 1 }, 0 },
+		{ "with its cgroup", { .others.group = "/q" }, 0 },
 		{ "it has left the census", { .pid = VICTIM + 1 }, 0 },
 	};
 
@@ -209,7 +211,7 @@ static void test_what_may_not_be_signalled_is_no_kill(void **state)
 	assert_int_equal(test.m->selection->streak.next, 0);
 	assert_int_equal(test.n_counted, 0);
 	assert_int_equal(test.m->in_flight->n_kills, 0);
-	assert_int_equal(test.m->in_flight->decision.signal, 0); /* none was sent */
+	assert_int_equal(test.m->in_flight->decision.kill.signal, 0); /* none was sent */
 }
 
 /* SIGTERM was sent, and is the last that was. */
@@ -218,7 +220,7 @@ static void test_what_may_not_be_escalated(void **state)
 	assert_int_equal(in_flight_start(test.m->in_flight, SIGTERM, NOW), REPORT_SIGNALLED);
 	test.signal_result = -EPERM;
 	assert_int_equal(in_flight_start(test.m->in_flight, SIGKILL, NOW), REPORT_FINISHED);
-	assert_int_equal(test.m->in_flight->decision.signal, SIGTERM);
+	assert_int_equal(test.m->in_flight->decision.kill.signal, SIGTERM);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -26,9 +26,9 @@ static void test_a_cgroup_is_killed_as_a_whole(void **state)
 	test.odd = VICTIM + 4;
 	test.odd_why = ELIGIBILITY_PROTECTED; /* is counted out */
 	assert_int_equal(gather(), REPORT_NOTHING);
-	assert_string_equal(d->group, "/a/b");
-	assert_int_equal(d->n_processes, 3);
-	assert_false(d->is_flagged);
+	assert_string_equal(d->others.group, "/a/b");
+	assert_int_equal(d->others.n_processes, 3);
+	assert_false(d->others.is_flagged);
 	assert_int_equal(test.m->in_flight->victim.n_others, 2); /* the largest first */
 	assert_int_equal(test.m->in_flight->victim.others[0].pid, VICTIM + 2);
 	assert_int_equal(test.m->in_flight->victim.others[1].pid, VICTIM + 1);
@@ -43,7 +43,7 @@ static void test_a_flagged_cgroup(void **state)
 	add(VICTIM + 1, 30 * MIB, "/a/b/c");
 	test.group_length = strlen("/a/b");
 	assert_int_equal(gather(), REPORT_NOTHING);
-	assert_true(d->is_flagged);
+	assert_true(d->others.is_flagged);
 	assert_int_equal(d->target, POLICY_TARGET_CGROUP);
 	assert_int_equal(d->memory.anon, 542 * MIB);
 }
@@ -89,14 +89,14 @@ static void test_siblings_after_repeated_kills(void **state)
 	for (pid_t pid = VICTIM + 1; pid <= VICTIM + 4; pid++)
 		add(pid, 16 * MIB, "/a/b")->ppid = 99;
 	strcpy(census_find(&test.m->sampler->census, VICTIM + 4)->comm, "other");
-	d->as_one = VICTIM_AS_SIBLINGS;
+	d->others.as_one = VICTIM_AS_SIBLINGS;
 	test.m->selection->choice.is_replaced = true;
 	test.odd = VICTIM + 1;
 	test.odd_why = ELIGIBILITY_SKIPPED;
 	test.may_not = VICTIM + 2;
 	assert_int_equal(gather(), REPORT_NOTHING);
-	assert_int_equal(d->n_siblings, 2);
-	assert_int_equal(d->n_processes, 3);
+	assert_int_equal(d->others.n_siblings, 2);
+	assert_int_equal(d->others.n_processes, 3);
 	assert_int_equal(test.m->in_flight->victim.others[0].pid, 99);
 	assert_int_equal(test.m->in_flight->victim.others[1].pid, VICTIM + 3);
 	assert_int_equal(d->memory.anon, (512 + 8 + 16) * MIB);
@@ -117,10 +117,10 @@ static void test_siblings_with_what_starts_them(void **state)
 		for (pid_t pid = VICTIM + 1; pid <= VICTIM + 4; pid++)
 			add(pid, 16 * MIB, "/a/b")->ppid = 99;
 		victim->session = parent->session = 98;
-		test.m->in_flight->decision.as_one = VICTIM_AS_SIBLINGS;
+		test.m->in_flight->decision.others.as_one = VICTIM_AS_SIBLINGS;
 		test.m->selection->choice.is_undone = i;
 		assert_int_equal(gather(), REPORT_NOTHING);
-		assert_int_equal(test.m->in_flight->decision.n_siblings, 4 + i);
+		assert_int_equal(test.m->in_flight->decision.others.n_siblings, 4 + i);
 		if (i == 1)
 			assert_int_equal(test.m->in_flight->victim.others[0].pid, 99);
 		assert_int_equal(teardown(state), 0);
@@ -142,13 +142,13 @@ static void test_a_program_with_what_starts_it(void **state)
 		census_find(&test.m->sampler->census, VICTIM)->ppid = 1;
 		strcpy(add(99, 8 * MIB, "/a/b")->comm, "loop");
 		add(VICTIM + 1, 16 * MIB, "/a/b")->ppid = 1;
-		d->as_one = VICTIM_WITH_STARTER;
+		d->others.as_one = VICTIM_WITH_STARTER;
 		test.m->selection->choice.starter_pid = rows[i].starter;
 		test.may_not = rows[i].may_not;
 		assert_int_equal(gather(), REPORT_NOTHING);
-		assert_int_equal(d->n_siblings, rows[i].n);
+		assert_int_equal(d->others.n_siblings, rows[i].n);
 		assert_int_equal(test.m->in_flight->victim.n_others, rows[i].n);
-		assert_string_equal(d->starter_comm, rows[i].n > 0 ? "loop" : "");
+		assert_string_equal(d->others.starter_comm, rows[i].n > 0 ? "loop" : "");
 		assert_int_equal(teardown(state), 0);
 		assert_int_equal(setup(state), 0);
 	}
@@ -174,9 +174,9 @@ static void test_a_cgroup_that_the_census_does_not_know(void **state)
 	test.group_length = strlen("/c/d");
 	d->target = test.policy.target = POLICY_TARGET_CGROUP;
 	assert_int_equal(gather(), REPORT_NOTHING);
-	assert_string_equal(d->group, "/c/d");
+	assert_string_equal(d->others.group, "/c/d");
 	assert_int_equal(test.m->in_flight->victim.n_others, 0);
-	assert_int_equal(d->n_processes, 1);
+	assert_int_equal(d->others.n_processes, 1);
 }
 
 /* After repeated kills in it: one process was chosen, and all are killed; zombies do not count. */
@@ -187,12 +187,12 @@ static void test_a_cgroup_as_one(void **state)
 	add(VICTIM + 1, 30 * MIB, "/a/b");
 	add(VICTIM + 2, 0, "/a/b");
 	d->target = POLICY_TARGET_CGROUP;
-	d->as_one = VICTIM_AS_CGROUP;
+	d->others.as_one = VICTIM_AS_CGROUP;
 	test.group_length = strlen("/a/b");
 	test.odd = VICTIM + 2;
 	test.odd_why = ELIGIBILITY_NO_MEMORY;
 	assert_int_equal(gather(), REPORT_NOTHING);
-	assert_int_equal(d->n_processes, 2);
+	assert_int_equal(d->others.n_processes, 2);
 	assert_int_equal(d->memory.anon, 542 * MIB);
 }
 
@@ -202,9 +202,9 @@ static void test_siblings_beyond_all_places(void **state)
 	census_find(&test.m->sampler->census, VICTIM)->ppid = 99;
 	for (unsigned i = 1; i <= KILL_OTHERS_MAX + 5; i++)
 		add(VICTIM + (pid_t)i, 16 * MIB, "/a/b")->ppid = 99;
-	test.m->in_flight->decision.as_one = VICTIM_AS_SIBLINGS;
+	test.m->in_flight->decision.others.as_one = VICTIM_AS_SIBLINGS;
 	assert_int_equal(gather(), REPORT_NOTHING);
-	assert_int_equal(test.m->in_flight->decision.n_siblings, KILL_OTHERS_MAX);
+	assert_int_equal(test.m->in_flight->decision.others.n_siblings, KILL_OTHERS_MAX);
 }
 
 int main(void)

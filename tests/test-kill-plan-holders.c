@@ -51,7 +51,7 @@ static void test_holders_are_terminated_together(void **state)
 		s->n_together = rows[i].n_together;
 		f->decision.held = rows[i].held;
 		assert_int_equal(gather(), rows[i].event);
-		assert_int_equal(f->decision.n_relatives, rows[i].n_relatives);
+		assert_int_equal(f->decision.others.n_relatives, rows[i].n_relatives);
 		assert_int_equal(f->victim.n_others, rows[i].n_relatives);
 		assert_int_equal(f->victim.is_family, rows[i].n_relatives > 0);
 	}

@@ -59,21 +59,21 @@ static void test_sharers_are_opened_or_reported(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		test.fails = cases[i].failure == 0 ? 0 : VICTIM + 1;
 		test.failure = cases[i].failure;
-		d->n_sharers = d->n_sharers_left = 0;
-		d->sharers_error = d->spared_pid = 0;
+		d->others.n_sharers = d->others.n_sharers_left = 0;
+		d->others.sharers_error = d->others.spared_pid = 0;
 		test.m->in_flight->victim.n_others = 0;
 		assert_int_equal(gather(), cases[i].event);
-		assert_int_equal(d->n_sharers, cases[i].n_sharers);
-		assert_int_equal(d->n_sharers_left, cases[i].n_left);
-		assert_int_equal(d->sharers_error, cases[i].error);
-		assert_int_equal(d->spared_pid, cases[i].spared);
+		assert_int_equal(d->others.n_sharers, cases[i].n_sharers);
+		assert_int_equal(d->others.n_sharers_left, cases[i].n_left);
+		assert_int_equal(d->others.sharers_error, cases[i].error);
+		assert_int_equal(d->others.spared_pid, cases[i].spared);
 	}
 	/* The first that is spared is named; what it is called is kept. */
-	d->spared_pid = 0;
+	d->others.spared_pid = 0;
 	test.may_not = VICTIM + 2;
 	assert_int_equal(gather(), REPORT_SPARED);
-	assert_int_equal(d->spared_pid, VICTIM + 1);
-	assert_string_equal(d->spared_comm, "server");
+	assert_int_equal(d->others.spared_pid, VICTIM + 1);
+	assert_string_equal(d->others.spared_comm, "server");
 }
 
 /* All that have it are killed: what they have in common is freed, and what each has alone. */
@@ -87,7 +87,7 @@ static void test_a_family_is_killed_together(void **state)
 	add(VICTIM + 3, 8 * MIB, "/c"); /* has little of it */
 	share_with_relatives();
 	assert_int_equal(gather(), REPORT_NOTHING);
-	assert_int_equal(d->n_relatives, 2);
+	assert_int_equal(d->others.n_relatives, 2);
 	assert_true(test.m->in_flight->victim.is_family);
 	assert_int_equal(d->memory.kept, 0);
 	assert_int_equal(d->memory.anon, (512 + 50) * MIB);
@@ -109,7 +109,7 @@ static void test_a_relative_that_has_touched_it_since(void **state)
 	test.footprints[5] = 300 * MIB;
 	share_with_relatives();
 	assert_int_equal(gather(), REPORT_NOTHING);
-	assert_int_equal(f->decision.n_relatives, 2);
+	assert_int_equal(f->decision.others.n_relatives, 2);
 	assert_int_equal(f->victim.others[0].pid, VICTIM + 1);
 	assert_int_equal(f->victim.others[1].pid, VICTIM + 2);
 	assert_int_equal(f->decision.memory.kept, 0);
@@ -126,39 +126,39 @@ static void test_a_family_of_which_one_is_not_killed(void **state)
 	test.fails = VICTIM + 1;
 	test.failure = -EMFILE;
 	assert_int_equal(gather(), REPORT_NOTHING);
-	assert_int_equal(d->n_relatives, 1);
+	assert_int_equal(d->others.n_relatives, 1);
 	assert_int_equal(d->memory.kept, 400 * MIB);
 	assert_int_equal(d->memory.anon, 512 * MIB);
 
 	/* Gone meanwhile: nothing is kept by it. */
 	share_with_relatives();
-	d->n_relatives = 0;
+	d->others.n_relatives = 0;
 	test.m->in_flight->victim.n_others = 0;
 	test.failure = KILL_GONE;
 	assert_int_equal(gather(), REPORT_NOTHING);
-	assert_int_equal(d->n_relatives, 1);
+	assert_int_equal(d->others.n_relatives, 1);
 	assert_int_equal(d->memory.kept, 0);
 
 	/* As it is now it may not be killed. */
 	share_with_relatives();
-	d->n_relatives = 0;
+	d->others.n_relatives = 0;
 	test.m->in_flight->victim.n_others = 0;
 	test.fails = 0;
 	test.may_not = VICTIM + 2;
 	assert_int_equal(gather(), REPORT_NOTHING);
-	assert_int_equal(d->n_relatives, 1);
+	assert_int_equal(d->others.n_relatives, 1);
 	assert_int_equal(d->memory.kept, 400 * MIB);
 
 	/* Protected: to kill its relatives would be in vain. */
 	share_with_relatives();
-	d->n_relatives = 0;
+	d->others.n_relatives = 0;
 	test.m->in_flight->victim.n_others = 0;
 	test.m->in_flight->victim.is_family = false;
 	test.may_not = 0;
 	test.odd = VICTIM + 2;
 	test.odd_why = ELIGIBILITY_PROTECTED;
 	assert_int_equal(gather(), REPORT_NOTHING);
-	assert_int_equal(d->n_relatives, 0);
+	assert_int_equal(d->others.n_relatives, 0);
 	assert_false(test.m->in_flight->victim.is_family);
 	assert_int_equal(d->memory.kept, 400 * MIB);
 }
@@ -173,7 +173,7 @@ static void test_no_family_where_little_is_shared(void **state)
 		d->is_unit = i != 0;
 		d->memory.kept = i == 1 ? 0 : d->memory.kept;
 		assert_int_equal(gather(), REPORT_NOTHING);
-		assert_int_equal(d->n_relatives, 0);
+		assert_int_equal(d->others.n_relatives, 0);
 		assert_int_equal(test.n_opens, 0);
 	}
 }
@@ -189,7 +189,7 @@ static void test_a_family_whose_share_is_assumed(void **state)
 	d->alone = 0;
 	d->memory = (struct proc_memory){ .anon = 512 * MIB, .kept = 256 * MIB };
 	assert_int_equal(gather(), REPORT_NOTHING);
-	assert_int_equal(d->n_relatives, 1);
+	assert_int_equal(d->others.n_relatives, 1);
 	assert_int_equal(d->memory.kept, 0);
 	assert_int_equal(d->memory.anon, 512 * MIB);
 }
@@ -205,15 +205,15 @@ static void test_sharers_are_killed_in_one_round(void **state)
 	test.n_sharers = n;
 	test.open_takes = USEC_PER_MSEC;
 	assert_int_equal(gather(), REPORT_NOTHING);
-	assert_int_equal(d->n_sharers, n);
-	assert_int_equal(d->n_sharers_left, 0);
-	assert_int_equal(d->rest.n, n - KILL_OTHERS_MAX);
+	assert_int_equal(d->others.n_sharers, n);
+	assert_int_equal(d->others.n_sharers_left, 0);
+	assert_int_equal(d->others.rest.n, n - KILL_OTHERS_MAX);
 	/* Not if one of them is protected, which the census knows. */
-	d->n_sharers = d->rest.n = test.m->in_flight->victim.n_others = 0;
+	d->others.n_sharers = d->others.rest.n = test.m->in_flight->victim.n_others = 0;
 	test.odd = VICTIM + 120;
 	test.odd_why = ELIGIBILITY_PROTECTED;
 	assert_int_equal(gather(), REPORT_SPARED);
-	assert_int_equal(d->spared_pid, VICTIM + 120);
+	assert_int_equal(d->others.spared_pid, VICTIM + 120);
 }
 
 /* More than there are places for: the rest is without pidfds, and examined for a while only. */
@@ -226,17 +226,17 @@ static void test_a_family_that_is_large(void **state)
 		add(VICTIM + (pid_t)i, 450 * MIB, "/a/b");
 	share_with_relatives();
 	assert_int_equal(gather(), REPORT_NOTHING);
-	assert_int_equal(d->n_relatives, n);
+	assert_int_equal(d->others.n_relatives, n);
 	assert_int_equal(test.m->in_flight->victim.n_others, KILL_OTHERS_MAX);
-	assert_int_equal(d->rest.n, 20);
+	assert_int_equal(d->others.rest.n, 20);
 	assert_int_equal(d->memory.kept, 0);
 
 	share_with_relatives();
-	d->n_relatives = d->rest.n = test.m->in_flight->victim.n_others = 0;
+	d->others.n_relatives = d->others.rest.n = test.m->in_flight->victim.n_others = 0;
 	test.open_takes = USEC_PER_MSEC;
 	assert_int_equal(gather(), REPORT_NOTHING);
-	assert_int_equal(d->n_relatives, KILL_OTHERS_MAX);
-	assert_int_equal(d->rest.n, 0);
+	assert_int_equal(d->others.n_relatives, KILL_OTHERS_MAX);
+	assert_int_equal(d->others.rest.n, 0);
 	assert_int_equal(d->memory.kept, 400 * MIB); /* not all that have it are killed */
 }
 
@@ -260,7 +260,7 @@ static void test_the_footprint_of_all(void **state)
 	for (unsigned i = 0; i < 3; i++)
 		victim->others[i] = (struct kill_other){ VICTIM + 1 + (pid_t)i, START, -EBADF };
 	victim->n_others = 3;
-	test.m->in_flight->decision.n_sharers = 1;
+	test.m->in_flight->decision.others.n_sharers = 1;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		for (unsigned j = 0; j < 4; j++)
 			test.footprints[j] =
@@ -285,7 +285,7 @@ static void test_a_family_beyond_all_places(void **state)
 		add(VICTIM + (pid_t)i, 450 * MIB, "/a/b");
 	share_with_relatives();
 	assert_int_equal(gather(), REPORT_NOTHING);
-	assert_int_equal(d->n_relatives, KILL_TOGETHER_MAX);
+	assert_int_equal(d->others.n_relatives, KILL_TOGETHER_MAX);
 	assert_int_equal(d->memory.kept, 400 * MIB);
 }
 
@@ -306,8 +306,8 @@ static void test_all_have_to_be_gone(void **state)
 	struct decision *d = &test.m->in_flight->decision;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		d->rest.n = d->n_rest_gone = 0;
-		assert_true(kill_rest_add(&d->rest, VICTIM + 5,
+		d->others.rest.n = d->others.n_rest_gone = 0;
+		assert_true(kill_rest_add(&d->others.rest, VICTIM + 5,
 					  cases[i].rest == START + 1 ? START + 1 : START));
 		test.footprints[5] = cases[i].rest == UINT64_MAX ? UINT64_MAX : 0;
 		test.state = cases[i].state;

@@ -26,7 +26,7 @@ static void test_a_reload_waits_for_the_victim(void **state)
 	while (turn())
 		;
 	test.state_after = m->regime->state = REGIME_KILLING;
-	m->in_flight->decision.signal = SIGKILL;
+	m->in_flight->decision.kill.signal = SIGKILL;
 	assert_int_equal(raise(SIGHUP), 0);
 	assert_true(turn());
 	assert_int_equal(test.n_reloads, 0);
@@ -176,7 +176,7 @@ static void test_a_reload_comes_before_sigkill(void **state)
 	while (turn())
 		;
 	test.state_after = m->regime->state = REGIME_KILLING;
-	m->in_flight->decision.signal = SIGTERM;
+	m->in_flight->decision.kill.signal = SIGTERM;
 	assert_int_equal(raise(SIGHUP), 0);
 	assert_true(turn());
 	assert_int_equal(test.n_reloads, 1);

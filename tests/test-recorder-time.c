@@ -193,7 +193,7 @@ static void test_what_takes_long_is_recorded_at_the_end(void **state)
 	sample(500 * MSEC, 0);
 	sample(2000 * MSEC, 0);
 	sample(3200 * MSEC, 64 * MIB);
-	test.m->in_flight->decision.ineffective = true;
+	test.m->in_flight->decision.kill.ineffective = true;
 	end(KILL_PROGRESS_EXITED, 3200 * MSEC);
 	assert_true(newest()->ineffective);
 	assert_false(recorder_is_open(test.m->tick->recorder));
@@ -227,7 +227,7 @@ static void test_refreezing_is_noted_where_there_was_something_to(void **state)
 	test.m->in_flight->victim.thawed.n_levels = 2;
 	kill_one(812, SIGKILL);
 	assert_int_equal(newest()->thawed_levels, 2);
-	test.m->in_flight->decision.refrozen = 2;
+	test.m->in_flight->decision.kill.refrozen = 2;
 	end(KILL_PROGRESS_EXITED, MSEC);
 	assert_int_equal(newest()->refrozen, 2);
 

@@ -88,10 +88,10 @@ static void test_note_fills_in_what_is_killed_with_it(void **state)
 
 	choose(812, SIGNALLED - 100);
 	d->target = POLICY_TARGET_CGROUP;
-	strcpy(d->group, "/a");
+	strcpy(d->others.group, "/a");
 	strcpy(d->comm, "largest");
 	d->uid = 1001;
-	d->n_sharers = 2;
+	d->others.n_sharers = 2;
 	d->memory = (struct proc_memory){ .anon = 100 * MIB, .swap = MIB };
 	signal_it(SIGKILL, SIGNALLED);
 	e = newest();
@@ -179,8 +179,8 @@ static void test_an_event_is_the_record_in_hand(void **state)
 	choose(812, SIGNALLED);
 	assert_int_equal(recorder_current(recorder)->pid, 812);
 	strcpy(d->comm, "a\nb");
-	strcpy(d->group, "/a");
-	d->n_processes = 3;
+	strcpy(d->others.group, "/a");
+	d->others.n_processes = 3;
 	d->memory = (struct proc_memory){ .anon = 100 * MIB };
 	test.m->sampler->domain.reading.available = BEFORE + MIB;
 	record_event(test.m->in_flight, recorder_current(recorder), &event);
@@ -216,7 +216,7 @@ static void test_what_was_refused_is_noted_with_the_error(void **state)
 {
 	choose(812, SIGNALLED);
 	test.m->in_flight->decision.error = -EPERM;
-	test.m->in_flight->decision.outcome = KILL_PROGRESS_UNKILLABLE;
+	test.m->in_flight->decision.kill.outcome = KILL_PROGRESS_UNKILLABLE;
 	note(REPORT_FINISHED, SIGNALLED);
 	assert_string_equal(newest()->kind, "not-killed");
 	assert_string_equal(newest()->outcome, "unkillable");

@@ -24,47 +24,47 @@ CHANGE(hardly_reclaimed)
 }
 CHANGE(cancelled_by_reload)
 {
-	d->cancelled_by_reload = true;
-	d->outcome = KILL_PROGRESS_CANCELLED;
+	d->kill.cancelled_by_reload = true;
+	d->kill.outcome = KILL_PROGRESS_CANCELLED;
 }
 CHANGE(recovered)
 {
-	d->outcome = KILL_PROGRESS_CANCELLED;
+	d->kill.outcome = KILL_PROGRESS_CANCELLED;
 }
 CHANGE(unkillable)
 {
-	d->outcome = KILL_PROGRESS_UNKILLABLE;
-	d->backoff_usec = 30 * USEC_PER_SEC;
+	d->kill.outcome = KILL_PROGRESS_UNKILLABLE;
+	d->kill.backoff_usec = 30 * USEC_PER_SEC;
 }
 CHANGE(refused)
 {
-	d->outcome = KILL_PROGRESS_UNKILLABLE;
+	d->kill.outcome = KILL_PROGRESS_UNKILLABLE;
 	d->error = -EPERM;
 }
 CHANGE(still_exiting)
 {
 	reclaimed(d, m);
-	d->outcome = KILL_PROGRESS_RECLAIMED;
-	d->signal = SIGTERM;
+	d->kill.outcome = KILL_PROGRESS_RECLAIMED;
+	d->kill.signal = SIGTERM;
 }
 CHANGE(killed_still_exiting)
 {
 	reclaimed(d, m);
-	d->outcome = KILL_PROGRESS_RECLAIMED;
+	d->kill.outcome = KILL_PROGRESS_RECLAIMED;
 }
 CHANGE(frozen_again)
 {
-	d->refrozen = 1;
+	d->kill.refrozen = 1;
 }
 CHANGE(not_frozen_again)
 {
-	d->refrozen = -EACCES;
+	d->kill.refrozen = -EACCES;
 }
 CHANGE(ineffective)
 {
-	d->ineffective = true;
-	d->freed = 4 * MIB;
-	d->backoff_usec = 30 * USEC_PER_SEC;
+	d->kill.ineffective = true;
+	d->kill.freed = 4 * MIB;
+	d->kill.backoff_usec = 30 * USEC_PER_SEC;
 }
 
 static void test_an_outcome(void **state)
@@ -102,18 +102,18 @@ CHANGE(group_not_opened)
 {
 	d->target = POLICY_TARGET_CGROUP;
 	d->error = -EPERM;
-	d->backoff_usec = 30 * USEC_PER_SEC;
+	d->kill.backoff_usec = 30 * USEC_PER_SEC;
 }
 CHANGE(not_opened)
 {
 	d->error = -EMFILE;
-	d->backoff_usec = 0;
+	d->kill.backoff_usec = 0;
 }
 CHANGE(spared)
 {
-	d->spared_pid = 9;
-	strcpy(d->spared_comm, "db");
-	d->backoff_usec = 30 * USEC_PER_SEC;
+	d->others.spared_pid = 9;
+	strcpy(d->others.spared_comm, "db");
+	d->kill.backoff_usec = 30 * USEC_PER_SEC;
 }
 
 static void test_a_victim_that_is_none(void **state)

@@ -124,8 +124,8 @@ static void test_an_entry_has_its_fields(void **state)
 	assert_true(entry_has("OBJECT_SYSTEMD_UNIT=db.service"));
 	assert_null(strstr(test.entry, "OBJECT_SYSTEMD_USER_UNIT"));
 
-	d->dry_run = d->approximate = d->ineffective = true;
-	d->signal = 0;
+	d->dry_run = d->approximate = d->kill.ineffective = true;
+	d->kill.signal = 0;
 	strcpy(d->cgroup, "/user.slice/user-1000.slice/user@1000.service/app.slice/app.scope");
 	say(REPORT_DRY_RUN);
 	assert_true(entry_has("MESSAGE_ID=" MESSAGE_ID_DRY_RUN));

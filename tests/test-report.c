@@ -18,32 +18,32 @@
 CHANGE(dry)
 {
 	d->dry_run = true;
-	d->signal = 0;
+	d->kill.signal = 0;
 }
 CHANGE(asked)
 {
-	d->signal = SIGTERM;
+	d->kill.signal = SIGTERM;
 }
 CHANGE(one_sharer)
 {
-	d->n_sharers = 1;
+	d->others.n_sharers = 1;
 }
 CHANGE(sharer_and_relative)
 {
-	d->n_sharers = d->n_relatives = 1;
+	d->others.n_sharers = d->others.n_relatives = 1;
 }
 CHANGE(siblings)
 {
-	d->n_siblings = 3;
+	d->others.n_siblings = 3;
 }
 CHANGE(with_starter)
 {
 	siblings(d, m);
-	d->as_one = VICTIM_WITH_STARTER;
-	d->n_siblings = 1;
+	d->others.as_one = VICTIM_WITH_STARTER;
+	d->others.n_siblings = 1;
 	d->n_respawned = 3;
-	d->starter_pid = 99;
-	strcpy(d->starter_comm, "loop");
+	d->others.starter_pid = 99;
+	strcpy(d->others.starter_comm, "loop");
 }
 CHANGE(started_again)
 {
@@ -57,18 +57,18 @@ CHANGE(started_again_before)
 CHANGE(of_group_as_one)
 {
 	of_group(d, m);
-	d->as_one = VICTIM_AS_CGROUP;
+	d->others.as_one = VICTIM_AS_CGROUP;
 }
 CHANGE(flagged)
 {
 	of_group(d, m);
-	d->n_processes = 1;
-	d->is_flagged = true;
+	d->others.n_processes = 1;
+	d->others.is_flagged = true;
 }
 CHANGE(group_with_sharers)
 {
 	of_group(d, m);
-	d->n_sharers = 2;
+	d->others.n_sharers = 2;
 }
 CHANGE(of_hostile_name)
 {
@@ -76,24 +76,24 @@ CHANGE(of_hostile_name)
 }
 CHANGE(next_process)
 {
-	d->next_pid = 7;
-	strcpy(d->next_comm, "worker");
-	d->next_footprint = 256 * MIB;
+	d->next.pid = 7;
+	strcpy(d->next.comm, "worker");
+	d->next.footprint = 256 * MIB;
 }
 CHANGE(next_cgroup)
 {
-	strcpy(d->next_group, "/c");
-	d->next_footprint = 256 * MIB;
+	strcpy(d->next.group, "/c");
+	d->next.footprint = 256 * MIB;
 }
 CHANGE(skipped_kind)
 {
-	d->skipped_pid = 9;
-	strcpy(d->skipped_comm, "app");
-	d->skipped_for = BACKOFF_SIMILAR;
+	d->skipped.pid = 9;
+	strcpy(d->skipped.comm, "app");
+	d->skipped.why = BACKOFF_SIMILAR;
 }
 CHANGE(skipped_group)
 {
-	strcpy(d->skipped_group, "/d");
+	strcpy(d->skipped.group, "/d");
 }
 CHANGE(approximately)
 {
@@ -109,20 +109,20 @@ CHANGE(partly_by_descriptors)
 }
 CHANGE(sharers_unknown)
 {
-	d->n_sharers_left = 2;
-	d->sharers_error = -ETIMEDOUT;
+	d->others.n_sharers_left = 2;
+	d->others.sharers_error = -ETIMEDOUT;
 }
 CHANGE(sharers_left)
 {
-	d->n_sharers_left = 2;
+	d->others.n_sharers_left = 2;
 }
 CHANGE(sharers_refused)
 {
-	d->sharers_error = -EPERM;
+	d->others.sharers_error = -EPERM;
 }
 CHANGE(sharers_gone)
 {
-	d->sharers_error = -ESRCH;
+	d->others.sharers_error = -ESRCH;
 }
 CHANGE(not_boosted)
 {
@@ -148,7 +148,7 @@ CHANGE(nothing_taken_out)
 }
 CHANGE(without_sigterm)
 {
-	d->skips_term = true;
+	d->kill.skips_term = true;
 }
 CHANGE(not_in_ledger)
 {
@@ -162,19 +162,19 @@ CHANGE(some_spared)
 }
 CHANGE(unit_not_told)
 {
-	d->unit_error = -EACCES;
+	d->kill.unit_error = -EACCES;
 }
 CHANGE(unit_late)
 {
-	d->unit_error = -EINPROGRESS;
+	d->kill.unit_error = -EINPROGRESS;
 }
 CHANGE(unit_gone)
 {
-	d->unit_error = -ENOENT;
+	d->kill.unit_error = -ENOENT;
 }
 CHANGE(unit_cannot)
 {
-	d->unit_error = -EOPNOTSUPP;
+	d->kill.unit_error = -EOPNOTSUPP;
 }
 
 static void test_a_kill(void **state)

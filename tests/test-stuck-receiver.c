@@ -142,13 +142,13 @@ static void test_no_receiver_is_killed_after_one_in_vain(void **state)
 	survey_at(m, NOW + SEC);
 	assert_int_equal(m->selection->choice.n_ranked, 1);
 	last->held = last->memory.shmem = 3 * GIB;
-	last->freed = GIB / 2;
+	last->kill.freed = GIB / 2;
 	survey_at(m, NOW + 30 * SEC);
 	assert_int_equal(m->selection->choice.n_ranked, 0);
-	last->freed = GIB;
+	last->kill.freed = GIB;
 	survey_at(m, NOW + 31 * SEC);
 	assert_int_equal(m->selection->choice.n_ranked, 1);
-	last->freed = 0;
+	last->kill.freed = 0;
 	survey_at(m, NOW + 60 * SEC);
 	assert_int_equal(m->selection->choice.n_ranked, 0);
 	survey_at(m, NOW + 700 * SEC);

@@ -73,9 +73,9 @@ static void test_a_holder_is_taken_after_a_kill_in_vain(void **state)
 
 		print_message("%s\n", cases[i].label);
 		m->in_flight->decision.memory.shmem = 3 * GIB;
-		m->in_flight->decision.outcome = KILL_PROGRESS_EXITED;
-		m->in_flight->decision.finished_at = now;
-		m->in_flight->decision.freed = cases[i].freed * MIB;
+		m->in_flight->decision.kill.outcome = KILL_PROGRESS_EXITED;
+		m->in_flight->decision.kill.finished_at = now;
+		m->in_flight->decision.kill.freed = cases[i].freed * MIB;
 		test.n_asked = 0;
 		assert_int_equal(
 			stuck_waits_for_holder(m->selection, &test.m->in_flight->decision, now),
@@ -111,8 +111,8 @@ static void test_all_are_read_again_after_a_kill_in_vain(void **state)
 	test.alive = 8;
 	m->sampler->domain.reading.counters.shmem = 3 * GIB;
 	last->memory.shmem = 3 * GIB;
-	last->outcome = KILL_PROGRESS_EXITED;
-	last->finished_at = NOW;
+	last->kill.outcome = KILL_PROGRESS_EXITED;
+	last->kill.finished_at = NOW;
 	assert_true(stuck_waits_for_holder(m->selection, last, NOW));
 	test.is_finished = true;
 	assert_false(stuck_waits_for_holder(m->selection, last, NOW + SEC / 10));
@@ -148,13 +148,13 @@ static void test_a_kill_in_vain_beside_others(void **state)
 	struct decision *last = &test.m->in_flight->decision;
 
 	last->memory.shmem = 3000 * MIB;
-	last->outcome = KILL_PROGRESS_EXITED;
-	last->freed = 3000 * MIB; /* by others */
+	last->kill.outcome = KILL_PROGRESS_EXITED;
+	last->kill.freed = 3000 * MIB; /* by others */
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct memory_counters *now = &test.m->sampler->domain.reading.counters;
 
 		print_message("%s\n", cases[i].label);
-		last->finished_at = NOW + i * 100 * SEC;
+		last->kill.finished_at = NOW + i * 100 * SEC;
 		last->before.counters = (struct memory_counters){
 			.shmem = cases[i].before.shmem * MIB,
 			.mlocked = cases[i].before.mlocked * MIB,
@@ -167,13 +167,15 @@ static void test_a_kill_in_vain_beside_others(void **state)
 			.swap_total = 8 * GIB,
 			.swap_free = 8 * GIB - cases[i].now.swap * MIB,
 		};
-		assert_int_equal(stuck_waits_for_holder(test.m->selection, last, last->finished_at),
-				 cases[i].waits);
+		assert_int_equal(
+			stuck_waits_for_holder(test.m->selection, last, last->kill.finished_at),
+			cases[i].waits);
 		/* One that was asked for is waited for, also if the last one is of this moment. */
 		test.m->selection->stuck.has_survey = true;
-		test.m->selection->stuck.surveyed_at = last->finished_at;
-		assert_int_equal(stuck_waits_for_holder(test.m->selection, last, last->finished_at),
-				 cases[i].waits);
+		test.m->selection->stuck.surveyed_at = last->kill.finished_at;
+		assert_int_equal(
+			stuck_waits_for_holder(test.m->selection, last, last->kill.finished_at),
+			cases[i].waits);
 	}
 }
 
@@ -351,7 +353,7 @@ static void test_a_survey_is_waited_for_before_a_kill(void **state)
 	test.is_finished = true;
 	assert_false(stuck_waits_before(m->selection, last, NOW + SEC / 2));
 	/* What it has named was killed while it was made, and the memory is held still. */
-	last->finished_at = NOW + SEC / 4;
+	last->kill.finished_at = NOW + SEC / 4;
 	assert_false(stuck_waits_before(m->selection, last, NOW + SEC)); /* it was another */
 	last->held = GIB;
 	assert_true(stuck_waits_before(m->selection, last, NOW + SEC));
@@ -388,8 +390,8 @@ static void test_a_survey_that_is_over_late_is_of_its_own_time(void **state)
 	assert_int_equal(test.n_asked, 1);
 	test.is_busy = true;
 	last->memory.shmem = 3 * GIB;
-	last->outcome = KILL_PROGRESS_EXITED;
-	last->finished_at = NOW + SEC;
+	last->kill.outcome = KILL_PROGRESS_EXITED;
+	last->kill.finished_at = NOW + SEC;
 	assert_true(stuck_waits_for_holder(m->selection, last, NOW + SEC));
 	test.is_busy = false;
 	test.is_finished = true;

@@ -63,7 +63,7 @@ static void test_both_hierarchies_are_entered_and_frozen_again(void **state)
 	assert_int_equal(n_owed(), 2);
 	wait_for_outcome();
 	assert_int_equal(exit_signal(victim), SIGKILL);
-	assert_int_equal(test.manager->in_flight->decision.refrozen, 2);
+	assert_int_equal(test.manager->in_flight->decision.kill.refrozen, 2);
 	assert_int_equal(n_owed(), 0);
 	assert_true(is_to_be_frozen_v1("/g"));
 	freeze(true, "/g", false);
@@ -295,12 +295,12 @@ static void test_time_in_which_it_is_frozen_does_not_count(void **state)
 		new_manager("[Policy now]\nMemoryAvailable=100%\nAction=terminate\nGrace=500ms\n");
 	one_tick();
 	assert_soon(!is_frozen(false, "/g"));
-	test.manager->in_flight->decision.signalled_at -= USEC_PER_SEC; /* a second of it */
+	test.manager->in_flight->decision.kill.signalled_at -= USEC_PER_SEC; /* a second of it */
 	freeze(false, "/g", true);
 	one_tick();
 	assert_int_equal(test.n_signals, 1);
-	assert_int_equal(test.manager->in_flight->decision.n_thawed_again, 1);
-	assert_true(test.manager->in_flight->decision.frozen_usec >= USEC_PER_SEC);
+	assert_int_equal(test.manager->in_flight->decision.kill.n_thawed_again, 1);
+	assert_true(test.manager->in_flight->decision.kill.frozen_usec >= USEC_PER_SEC);
 	assert_soon(!is_frozen(false, "/g"));
 	one_tick();
 	assert_int_equal(test.n_signals, 1);
@@ -326,7 +326,7 @@ static void test_thawing_again_is_bounded(void **state)
 	for (unsigned i = 1; i <= 8; i++) {
 		freeze(false, "/g", true);
 		one_tick();
-		assert_int_equal(test.manager->in_flight->decision.n_thawed_again, i);
+		assert_int_equal(test.manager->in_flight->decision.kill.n_thawed_again, i);
 		assert_soon(!is_frozen(false, "/g"));
 	}
 	assert_int_equal(test.n_signals, 1);
@@ -394,8 +394,8 @@ static void test_thaw_wakes_the_loop(void **state)
 		freeze(false, "/g", true); /* the next round */
 	}
 	let_the_emergency_pass();
-	test.manager->in_flight->decision.signalled_at -= 2 * 60 * USEC_PER_SEC;
-	test.manager->in_flight->decision.n_thawed_again = 0;
+	test.manager->in_flight->decision.kill.signalled_at -= 2 * 60 * USEC_PER_SEC;
+	test.manager->in_flight->decision.kill.n_thawed_again = 0;
 	one_tick();
 	freeze(false, "/g", false);
 }

@@ -84,8 +84,8 @@ static void test_victim_only_v2_is_killed_at_once(void **state)
 	assert_soon(is_frozen(false, "/g"));
 	test.manager = new_manager(TERM_NOW "Thaw=victim\n");
 	one_tick();
-	assert_int_equal(test.manager->in_flight->decision.signal, SIGKILL);
-	assert_true(test.manager->in_flight->decision.skips_term);
+	assert_int_equal(test.manager->in_flight->decision.kill.signal, SIGKILL);
+	assert_true(test.manager->in_flight->decision.kill.skips_term);
 	wait_for_outcome();
 	assert_int_equal(exit_signal(victim), SIGKILL);
 	assert_true(is_frozen(false, "/g"));
@@ -152,7 +152,7 @@ static void test_victim_only_v1_takes_sharers_too(void **state)
 	assert_soon(is_frozen(true, "/g"));
 	test.manager = new_manager(KILL_NOW "Thaw=victim\n");
 	one_tick();
-	if (test.manager->in_flight->decision.n_sharers == 0) {
+	if (test.manager->in_flight->decision.others.n_sharers == 0) {
 		(void)pidfd_send_signal(other_fd, SIGKILL, NULL, 0);
 		freeze(true, "/g", false);
 		close(other_fd);
@@ -189,7 +189,7 @@ static void test_the_other_one_is_found_frozen(void **state)
 	test.thaw_result = -EACCES;
 	one_tick();
 	assert_int_equal(test.manager->in_flight->decision.pid, victim);
-	if (test.manager->in_flight->decision.n_sharers == 0) {
+	if (test.manager->in_flight->decision.others.n_sharers == 0) {
 		(void)pidfd_send_signal(other_fd, SIGKILL, NULL, 0);
 		freeze(true, "/g", false);
 		close(other_fd);

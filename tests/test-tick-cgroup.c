@@ -32,10 +32,10 @@ static void test_tick_kills_the_largest_cgroup_with_all_in_it(void **state)
 	one_tick();
 	assert_int_equal(n_mallocs, 0);
 	assert_int_equal(test.manager->in_flight->decision.target, POLICY_TARGET_CGROUP);
-	assert_string_equal(strrchr(test.manager->in_flight->decision.group, '/'), "/b");
-	assert_non_null(strstr(test.manager->in_flight->decision.group, "/a/b"));
+	assert_string_equal(strrchr(test.manager->in_flight->decision.others.group, '/'), "/b");
+	assert_non_null(strstr(test.manager->in_flight->decision.others.group, "/a/b"));
 	assert_int_equal(test.manager->in_flight->decision.pid, in_a[1]);
-	assert_int_equal(test.manager->in_flight->decision.n_processes, 2);
+	assert_int_equal(test.manager->in_flight->decision.others.n_processes, 2);
 	assert_true(proc_reclaimable(&test.manager->in_flight->decision.memory) >= 56 * MIB);
 	assert_int_equal(test.manager->in_flight->victim.n_others, 1);
 	assert_int_equal(test.manager->in_flight->victim.others[0].pid, in_a[0]);
@@ -70,9 +70,9 @@ static void test_tick_kills_a_process_of_the_subtree_with_cgroups_in_it(void **s
 	assert_int_equal(n_mallocs, 0);
 	assert_int_equal(test.manager->in_flight->decision.target, POLICY_TARGET_PROCESS);
 	assert_int_equal(test.manager->in_flight->decision.pid, in_subtree);
-	assert_string_equal(test.manager->in_flight->decision.group, "");
-	assert_int_equal(test.manager->in_flight->decision.n_processes, 1);
-	assert_false(test.manager->in_flight->decision.is_flagged);
+	assert_string_equal(test.manager->in_flight->decision.others.group, "");
+	assert_int_equal(test.manager->in_flight->decision.others.n_processes, 1);
+	assert_false(test.manager->in_flight->decision.others.is_flagged);
 	wait_for_outcome();
 	assert_succeeded();
 	assert_int_equal(exit_signal(in_subtree), SIGKILL);
@@ -115,7 +115,7 @@ static void test_tick_does_not_kill_the_cgroup_to_which_one_was_moved(void **sta
 	/* By now /b is the largest, and known to be, at the latest when it was read anew. */
 	for (int i = 0; i < 100 && test.manager->regime->state != REGIME_KILLING; i++)
 		one_tick();
-	assert_non_null(strstr(test.manager->in_flight->decision.group, "/b"));
+	assert_non_null(strstr(test.manager->in_flight->decision.others.group, "/b"));
 	wait_for_outcome();
 	assert_true(is_alive(left));
 	assert_false(is_alive(mover));
@@ -169,7 +169,7 @@ static void test_tick_terminates_a_cgroup_and_kills_what_remains(void **state)
 	deaf = spawn("/a", 1, true);
 	start(TERM_NOW "Target=cgroup\n");
 	one_tick();
-	assert_int_equal(test.manager->in_flight->decision.signal, SIGTERM);
+	assert_int_equal(test.manager->in_flight->decision.kill.signal, SIGTERM);
 	assert_int_equal(test.n_signals, ARRAY_SIZE(others) + 1);
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
 		assert_int_equal(exit_signal(others[i]), SIGTERM);
@@ -179,7 +179,8 @@ static void test_tick_terminates_a_cgroup_and_kills_what_remains(void **state)
 	let_the_grace_pass();
 	wait_for_outcome();
 	assert_int_equal(exit_signal(deaf), SIGKILL);
-	assert_int_equal(test.manager->in_flight->decision.n_processes, ARRAY_SIZE(others) + 1);
+	assert_int_equal(test.manager->in_flight->decision.others.n_processes,
+			 ARRAY_SIZE(others) + 1);
 	assert_succeeded();
 }
 
@@ -201,9 +202,9 @@ static void test_tick_kills_all_that_the_flag_says_but_what_is_spared(void **sta
 	assert_int_equal(n_mallocs, 0);
 	assert_int_equal(test.manager->in_flight->decision.pid, large);
 	assert_int_equal(test.manager->in_flight->decision.target, POLICY_TARGET_CGROUP);
-	assert_true(test.manager->in_flight->decision.is_flagged);
-	assert_string_equal(test.manager->in_flight->decision.group, test.flagged);
-	assert_int_equal(test.manager->in_flight->decision.n_processes, 2);
+	assert_true(test.manager->in_flight->decision.others.is_flagged);
+	assert_string_equal(test.manager->in_flight->decision.others.group, test.flagged);
+	assert_int_equal(test.manager->in_flight->decision.others.n_processes, 2);
 	assert_true(proc_reclaimable(&test.manager->in_flight->decision.memory) >= 56 * MIB);
 	if (sizes_are_exact())
 		assert_true(proc_reclaimable(&test.manager->in_flight->decision.memory) <
@@ -215,8 +216,9 @@ static void test_tick_kills_all_that_the_flag_says_but_what_is_spared(void **sta
 	assert_true(is_alive(spared) && is_alive(outside));
 	assert_int_equal(test.manager->in_flight->victim.group.dir_fd, -EBADF);
 	/* A process is left in the group, which was frozen before; at once, if all have exited. */
-	assert_int_equal(test.manager->in_flight->decision.refrozen,
-			 test.manager->in_flight->decision.outcome == KILL_PROGRESS_EXITED ? 1 : 0);
+	assert_int_equal(
+		test.manager->in_flight->decision.kill.refrozen,
+		test.manager->in_flight->decision.kill.outcome == KILL_PROGRESS_EXITED ? 1 : 0);
 	write_group("/a", "cgroup.freeze", "0");
 }
 
@@ -233,7 +235,7 @@ static void test_tick_spares_one_protected_in_a_cgroup(void **state)
 	start(GROUP_NOW "[Protect it]\nComm=^spare-me$\n");
 	one_tick();
 	assert_int_equal(test.manager->in_flight->decision.pid, large);
-	assert_int_equal(test.manager->in_flight->decision.n_processes, 1);
+	assert_int_equal(test.manager->in_flight->decision.others.n_processes, 1);
 	if (sizes_are_exact())
 		assert_true(proc_reclaimable(&test.manager->in_flight->decision.memory) <
 			    180 * MIB);
@@ -263,7 +265,7 @@ static void test_tick_passes_over_a_cgroup_that_does_not_die(void **state)
 	one_tick();
 	wait_for_outcome();
 	assert_int_equal(test.manager->in_flight->decision.pid, large[0]);
-	assert_int_equal(test.manager->in_flight->decision.outcome, KILL_PROGRESS_UNKILLABLE);
+	assert_int_equal(test.manager->in_flight->decision.kill.outcome, KILL_PROGRESS_UNKILLABLE);
 	test.signal_is_lost = false;
 	one_tick();
 	assert_int_equal(test.manager->in_flight->decision.pid, small);
@@ -281,7 +283,7 @@ static void test_tick_dry_run_leaves_a_cgroup_alone(void **state)
 	pids[1] = spawn("/a", 8, false);
 	start("DryRun=yes\n" GROUP_NOW);
 	one_tick();
-	assert_int_equal(test.manager->in_flight->decision.n_processes, 2);
+	assert_int_equal(test.manager->in_flight->decision.others.n_processes, 2);
 	assert_int_equal(test.n_signals, 0);
 	assert_true(is_alive(pids[0]) && is_alive(pids[1]));
 	assert_false(group_is_frozen("/a"));

@@ -109,8 +109,8 @@ static void test_tick_skips_what_may_not_be_signalled(void **state)
 	test.signal_result = -EPERM;
 	one_tick();
 	assert_int_equal(test.manager->in_flight->decision.pid, large);
-	assert_int_equal(test.manager->in_flight->decision.outcome, KILL_PROGRESS_UNKILLABLE);
-	assert_int_equal(test.manager->in_flight->decision.backoff_usec, 30 * USEC_PER_SEC);
+	assert_int_equal(test.manager->in_flight->decision.kill.outcome, KILL_PROGRESS_UNKILLABLE);
+	assert_int_equal(test.manager->in_flight->decision.kill.backoff_usec, 30 * USEC_PER_SEC);
 	assert_string_equal(newest()->outcome, "unkillable");
 	assert_string_equal(newest()->error, strerror(EPERM));
 	test.signal_result = 0;

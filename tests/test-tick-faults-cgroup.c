@@ -82,7 +82,7 @@ static void test_a_cgroup_that_cannot_be_listed(void **state)
 	test.list_error = -ELOOP;
 	step();
 	assert_int_equal(test.m->in_flight->decision.pid, large);
-	assert_int_equal(test.m->in_flight->decision.outcome, KILL_PROGRESS_UNKILLABLE);
+	assert_int_equal(test.m->in_flight->decision.kill.outcome, KILL_PROGRESS_UNKILLABLE);
 	assert_int_equal(test.m->in_flight->decision.error, -ELOOP);
 	assert_string_equal(newest()->error, strerror(ELOOP));
 	assert_int_equal(test.n_signals, 0);

@@ -151,16 +151,17 @@ static void test_sharers_that_cannot_be_had(void **state)
 		test.sharers_error = cases[i].find_error;
 		step();
 		assert_int_equal(test.m->in_flight->decision.pid, victim);
-		assert_int_equal(test.m->in_flight->decision.n_sharers, cases[i].n_sharers);
-		assert_int_equal(test.m->in_flight->decision.sharers_error, cases[i].sharers_error);
+		assert_int_equal(test.m->in_flight->decision.others.n_sharers, cases[i].n_sharers);
+		assert_int_equal(test.m->in_flight->decision.others.sharers_error,
+				 cases[i].sharers_error);
 		wait_for_outcome();
 		if (cases[i].is_killed) {
 			assert_true(is_killed(victim));
 		} else {
 			assert_true(is_alive(victim));
-			assert_int_equal(test.m->in_flight->decision.spared_pid, sharer);
+			assert_int_equal(test.m->in_flight->decision.others.spared_pid, sharer);
 			assert_int_equal(test.n_signals, 0);
-			assert_int_equal(test.m->in_flight->decision.backoff_usec,
+			assert_int_equal(test.m->in_flight->decision.kill.backoff_usec,
 					 30 * USEC_PER_SEC);
 		}
 		test.m = manager_free(test.m);

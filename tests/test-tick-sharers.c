@@ -102,7 +102,7 @@ static void require_kcmp(void)
 /* A choice was made; but on a machine that is very busy there may have been no time to compare. */
 static void require_comparison(void)
 {
-	if (test.manager->in_flight->decision.sharers_error != -ETIMEDOUT)
+	if (test.manager->in_flight->decision.others.sharers_error != -ETIMEDOUT)
 		return;
 	print_message("SKIP: the comparison took too long\n");
 	skip();
@@ -121,9 +121,9 @@ static void check_partner_is_killed_too(bool by_vfork)
 	require_comparison();
 	/* the younger one is chosen, among equals */
 	assert_int_equal(test.manager->in_flight->decision.pid, partner.pid);
-	assert_int_equal(test.manager->in_flight->decision.n_sharers, 1);
+	assert_int_equal(test.manager->in_flight->decision.others.n_sharers, 1);
 	assert_int_equal(test.manager->in_flight->victim.others[0].pid, victim);
-	assert_int_equal(test.manager->in_flight->decision.next_pid,
+	assert_int_equal(test.manager->in_flight->decision.next.pid,
 			 small); /* not the one killed with it */
 	assert_int_equal(test.n_signals, 2);
 	assert_int_equal(n_mallocs, 0);
@@ -180,8 +180,8 @@ static void check_partner_is_spared(const char *more, bool outside_subtree)
 	one_tick();
 	require_comparison();
 	assert_int_equal(test.manager->in_flight->decision.pid, victim);
-	assert_int_equal(test.manager->in_flight->decision.spared_pid, partner.pid);
-	assert_string_equal(test.manager->in_flight->decision.spared_comm, "not-for-us");
+	assert_int_equal(test.manager->in_flight->decision.others.spared_pid, partner.pid);
+	assert_string_equal(test.manager->in_flight->decision.others.spared_comm, "not-for-us");
 	assert_int_equal(test.n_signals, 0);
 	assert_int_equal(test.manager->regime->state, REGIME_WATCH);
 	one_tick();
@@ -211,7 +211,7 @@ static void test_tick_dry_run_names_what_shares_the_memory(void **state)
 	start("DryRun=yes\n" KILL_NOW);
 	one_tick();
 	require_comparison();
-	assert_int_equal(test.manager->in_flight->decision.n_sharers, 1);
+	assert_int_equal(test.manager->in_flight->decision.others.n_sharers, 1);
 	assert_int_equal(test.n_signals, 0);
 	assert_true(is_alive(victim) && partner_is_alive());
 }
@@ -230,9 +230,9 @@ static void test_tick_kills_what_shares_memory_with_a_cgroup(void **state)
 	spawn("/a", 8, false); /* more than the partner, which is in the subtree */
 	start(GROUP_NOW);
 	one_tick();
-	assert_non_null(strstr(test.manager->in_flight->decision.group, "/a"));
+	assert_non_null(strstr(test.manager->in_flight->decision.others.group, "/a"));
 	assert_int_equal(test.manager->in_flight->decision.pid, victim);
-	assert_int_equal(test.manager->in_flight->decision.n_sharers, 1);
+	assert_int_equal(test.manager->in_flight->decision.others.n_sharers, 1);
 	wait_for_outcome();
 	assert_int_equal(exit_signal(victim), SIGKILL);
 	assert_true(partner_exits_soon());

@@ -132,7 +132,7 @@ static void test_tick_skips_what_cannot_be_opened(void **state)
 	test.open_result = -EPERM;
 	one_tick();
 	assert_chosen(large);
-	assert_int_equal(test.manager->in_flight->decision.backoff_usec, 30 * USEC_PER_SEC);
+	assert_int_equal(test.manager->in_flight->decision.kill.backoff_usec, 30 * USEC_PER_SEC);
 	test.open_result = 0;
 	one_tick();
 	assert_chosen(small);
@@ -150,7 +150,7 @@ static void test_tick_skips_what_does_not_exit(void **state)
 	one_tick();
 	wait_for_outcome();
 	assert_chosen(large);
-	assert_int_equal(test.manager->in_flight->decision.outcome, KILL_PROGRESS_UNKILLABLE);
+	assert_int_equal(test.manager->in_flight->decision.kill.outcome, KILL_PROGRESS_UNKILLABLE);
 	test.signal_is_lost = false;
 	one_tick();
 	assert_chosen(small);
@@ -169,18 +169,18 @@ static void test_tick_passes_over_for_longer_each_time(void **state)
 	test.signal_is_lost = true;
 	one_tick();
 	wait_for_outcome();
-	assert_int_equal(test.manager->in_flight->decision.backoff_usec, 30 * USEC_PER_SEC);
+	assert_int_equal(test.manager->in_flight->decision.kill.backoff_usec, 30 * USEC_PER_SEC);
 
 	/* Its time is over; but it was the last one, and there is another. */
 	let_pass(31 * USEC_PER_SEC);
 	one_tick();
 	assert_chosen(small);
 	wait_for_outcome();
-	assert_int_equal(test.manager->in_flight->decision.outcome, KILL_PROGRESS_UNKILLABLE);
+	assert_int_equal(test.manager->in_flight->decision.kill.outcome, KILL_PROGRESS_UNKILLABLE);
 	one_tick();
 	assert_chosen(large);
 	wait_for_outcome();
-	assert_int_equal(test.manager->in_flight->decision.backoff_usec, 60 * USEC_PER_SEC);
+	assert_int_equal(test.manager->in_flight->decision.kill.backoff_usec, 60 * USEC_PER_SEC);
 	let_pass(31 * USEC_PER_SEC);
 	one_tick();
 	assert_chosen(small);
@@ -201,7 +201,7 @@ static void test_tick_tries_earlier_what_was_thawed(void **state)
 	test.thaw_result = -EACCES;
 	one_tick();
 	wait_for_outcome();
-	assert_int_equal(test.manager->in_flight->decision.outcome, KILL_PROGRESS_UNKILLABLE);
+	assert_int_equal(test.manager->in_flight->decision.kill.outcome, KILL_PROGRESS_UNKILLABLE);
 	let_pass(4 * USEC_PER_SEC);
 	one_tick();
 	assert_int_equal(test.n_signals, 1);
@@ -222,12 +222,12 @@ static void check_still_exiting(pid_t victim, pid_t other)
 	one_tick();
 	assert_chosen(victim);
 	wait_for_outcome();
-	assert_int_equal(test.manager->in_flight->decision.outcome, KILL_PROGRESS_RECLAIMED);
+	assert_int_equal(test.manager->in_flight->decision.kill.outcome, KILL_PROGRESS_RECLAIMED);
 	assert_true(is_alive(victim));
 	one_tick();
 	assert_chosen(other);
 	wait_for_outcome();
-	assert_true(is_over(test.manager->in_flight->decision.outcome));
+	assert_true(is_over(test.manager->in_flight->decision.kill.outcome));
 	let_pass(3600 * USEC_PER_SEC);
 	some_ticks();
 	assert_int_equal(test.n_signals, 2);
@@ -315,21 +315,21 @@ static void test_tick_passes_over_an_ineffective_kind_once(void **state)
 	one_tick();
 	assert_chosen(first);
 	wait_for_outcome();
-	assert_int_equal(test.manager->in_flight->decision.outcome, KILL_PROGRESS_EXITED);
-	assert_true(test.manager->in_flight->decision.ineffective);
+	assert_int_equal(test.manager->in_flight->decision.kill.outcome, KILL_PROGRESS_EXITED);
+	assert_true(test.manager->in_flight->decision.kill.ineffective);
 	one_tick();
 	assert_chosen(beside);
-	assert_int_equal(test.manager->in_flight->decision.skipped_pid, second);
+	assert_int_equal(test.manager->in_flight->decision.skipped.pid, second);
 	assert_int_equal(newest()->skipped_pid, second);
 	assert_string_equal(newest()->skipped_for, "similar");
 	if (sizes_are_exact())
 		assert_in_range(newest()->skipped_footprint_bytes, 80 * MIB, 112 * MIB);
 	wait_for_outcome();
 	if (sizes_are_exact()) /* too small to tell */
-		assert_false(test.manager->in_flight->decision.ineffective);
+		assert_false(test.manager->in_flight->decision.kill.ineffective);
 	one_tick();
 	assert_chosen(second);
-	assert_int_equal(test.manager->in_flight->decision.skipped_pid, 0);
+	assert_int_equal(test.manager->in_flight->decision.skipped.pid, 0);
 }
 
 static void test_tick_waits_for_memory_that_comes_late(void **state)
@@ -346,8 +346,8 @@ static void test_tick_waits_for_memory_that_comes_late(void **state)
 	assert_int_equal(test.manager->regime->state, REGIME_KILLING);
 	test.freed = 96 * MIB;
 	one_tick();
-	assert_int_equal(test.manager->in_flight->decision.outcome, KILL_PROGRESS_EXITED);
-	assert_false(test.manager->in_flight->decision.ineffective);
+	assert_int_equal(test.manager->in_flight->decision.kill.outcome, KILL_PROGRESS_EXITED);
+	assert_false(test.manager->in_flight->decision.kill.ineffective);
 }
 
 static void test_tick_kills_an_ineffective_kind_rather_than_none(void **state)
@@ -427,10 +427,10 @@ static void test_tick_sees_that_a_kill_was_ineffective(void **state)
 		assert_chosen(sharer);
 		assert_true(d->approximate || proc_reclaimable(&d->memory) >= 256 * MIB);
 		wait_for_outcome();
-		assert_true(is_over(d->outcome));
+		assert_true(is_over(d->kill.outcome));
 		/* (What was not read in time is another figure to compare with.) */
-		assert_true(d->approximate || d->ineffective == (d->freed < 32 * MIB));
-		if (d->ineffective)
+		assert_true(d->approximate || d->kill.ineffective == (d->kill.freed < 32 * MIB));
+		if (d->kill.ineffective)
 			return;
 		kill(all_victims[--test.n_victims], SIGKILL);
 		waitpid(all_victims[test.n_victims], NULL, 0);

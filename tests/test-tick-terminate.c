@@ -27,7 +27,7 @@ static void test_tick_escalates_when_sigterm_is_ignored(void **state)
 	victim = spawn("", 32, true);
 	start(TERM_NOW);
 	one_tick();
-	assert_int_equal(test.manager->in_flight->decision.signal, SIGTERM);
+	assert_int_equal(test.manager->in_flight->decision.kill.signal, SIGTERM);
 	one_tick();
 	assert_true(is_alive(victim)); /* the grace is not over */
 	let_the_grace_pass();
@@ -50,11 +50,11 @@ static void test_tick_escalates_at_once_at_the_next_level(void **state)
 	start("[Policy now]\nMemoryAvailable=100%\nAction=terminate\nGrace=1h\n"
 	      "[Policy last]\nMemoryAvailable=0%\nAction=kill\n");
 	one_tick();
-	assert_int_equal(test.manager->in_flight->decision.signal, SIGTERM);
+	assert_int_equal(test.manager->in_flight->decision.kill.signal, SIGTERM);
 	last = policy_set_policy(&test.manager->config->policies, "last");
 	last->memory_available.permyriad = PERMYRIAD;
 	one_tick();
-	assert_int_equal(test.manager->in_flight->decision.signal, SIGKILL);
+	assert_int_equal(test.manager->in_flight->decision.kill.signal, SIGKILL);
 	wait_for_outcome();
 	assert_int_equal(exit_signal(victim), SIGKILL);
 }
@@ -86,7 +86,7 @@ static void test_tick_cancels_after_the_grace_when_memory_has_recovered(void **s
 	let_the_emergency_pass(victim);
 	let_the_grace_pass();
 	wait_for_outcome();
-	assert_int_equal(test.manager->in_flight->decision.outcome, KILL_PROGRESS_CANCELLED);
+	assert_int_equal(test.manager->in_flight->decision.kill.outcome, KILL_PROGRESS_CANCELLED);
 	assert_true(is_alive(victim));
 	assert_int_equal(test.n_signals, 1);
 	assert_int_equal(test.n_choices, 1);
@@ -101,13 +101,13 @@ static void test_tick_chooses_no_other_while_a_kill_is_in_progress(void **state)
 	small = spawn("", 32, false);
 	start("KillTimeout=1h\n" TERM_NOW);
 	one_tick();
-	assert_int_equal(test.manager->in_flight->decision.signal, SIGTERM);
+	assert_int_equal(test.manager->in_flight->decision.kill.signal, SIGTERM);
 	some_ticks(); /* within the grace */
 	assert_int_equal(test.n_choices, 1);
 	test.signal_is_lost = true;
 	let_the_grace_pass();
 	one_tick();
-	assert_int_equal(test.manager->in_flight->decision.signal, SIGKILL);
+	assert_int_equal(test.manager->in_flight->decision.kill.signal, SIGKILL);
 	some_ticks(); /* within the timeout */
 	assert_int_equal(test.n_choices, 1);
 	assert_int_equal(test.n_signals, 2);
@@ -115,7 +115,7 @@ static void test_tick_chooses_no_other_while_a_kill_is_in_progress(void **state)
 	test.signal_is_lost = false;
 	assert_int_equal(kill(large, SIGKILL), 0);
 	wait_for_outcome();
-	assert_true(is_over(test.manager->in_flight->decision.outcome));
+	assert_true(is_over(test.manager->in_flight->decision.kill.outcome));
 	assert_int_equal(test.n_choices, 1);
 	one_tick();			  /* only now */
 	assert_true(test.n_choices >= 2); /* (one may find that the first has vanished) */
@@ -143,8 +143,8 @@ static void test_tick_counts_the_grace_from_the_thaw(void **state)
 	start(TERM_NOW);
 	test.on_thaw = thaw_slowly;
 	one_tick();
-	assert_int_equal(test.manager->in_flight->decision.signal, SIGTERM);
-	assert_true(test.manager->in_flight->decision.signalled_at >= thawed_at);
+	assert_int_equal(test.manager->in_flight->decision.kill.signal, SIGTERM);
+	assert_true(test.manager->in_flight->decision.kill.signalled_at >= thawed_at);
 	wait_for_outcome();
 	assert_int_equal(exit_signal(victim), SIGTERM);
 }
@@ -179,9 +179,9 @@ static void test_tick_does_not_escalate_against_the_configuration(void **state)
 		let_the_grace_pass();
 		one_tick();
 		assert_int_equal(test.manager->regime->state, REGIME_WATCH);
-		assert_int_equal(test.manager->in_flight->decision.outcome,
+		assert_int_equal(test.manager->in_flight->decision.kill.outcome,
 				 KILL_PROGRESS_CANCELLED);
-		assert_true(test.manager->in_flight->decision.cancelled_by_reload);
+		assert_true(test.manager->in_flight->decision.kill.cancelled_by_reload);
 		some_ticks();
 		assert_int_equal(test.n_signals, 1);
 		assert_true(is_alive(victim));

@@ -41,12 +41,12 @@ static void test_tick_kills_the_largest_of_the_subtree_and_no_other(void **state
 	assert_int_equal(test.manager->regime->state, REGIME_KILLING);
 	assert_int_equal(test.manager->in_flight->decision.pid, large);
 	wait_for_outcome();
-	assert_true(is_over(test.manager->in_flight->decision.outcome));
+	assert_true(is_over(test.manager->in_flight->decision.kill.outcome));
 	assert_int_equal(exit_signal(large), SIGKILL);
 	assert_true(is_alive(outside) && is_alive(small) && is_alive(middle));
 	assert_int_equal(test.n_signals, 1);
 	assert_int_equal(test.n_journal, 2); /* the decision and the end */
-	assert_false(test.manager->in_flight->decision.ineffective);
+	assert_false(test.manager->in_flight->decision.kill.ineffective);
 
 	/* The policy still holds: the next one is the next largest. */
 	one_tick();
@@ -132,8 +132,9 @@ static void test_tick_times_the_signal_without_the_thaw(void **state)
 	test.on_thaw = thaw_late;
 	one_tick();
 	d = &test.manager->in_flight->decision;
-	assert_true(d->signal_usec > 0);
-	assert_true(d->signal_usec + 30 * USEC_PER_MSEC <= d->signalled_at - d->decided_at);
+	assert_true(d->kill.signal_usec > 0);
+	assert_true(d->kill.signal_usec + 30 * USEC_PER_MSEC <=
+		    d->kill.signalled_at - d->decided_at);
 	wait_for_outcome();
 }
 
@@ -148,7 +149,7 @@ static void expect_later_marks(const struct decision *d, pid_t victim)
 		static const usec_t at[] = { 120, 510, 2010 };
 
 		test.manager->regime->watch_until = 0; /* calm samples seldom */
-		next = tick(test.manager->tick, d->signalled_at + at[i] * USEC_PER_MSEC);
+		next = tick(test.manager->tick, d->kill.signalled_at + at[i] * USEC_PER_MSEC);
 		assert_true(recorder_is_open(test.manager->tick->recorder) == (i < 2));
 		if (i < 2) /* the next sample is not later than the next mark */
 			assert_true(next <= (i == 0 ? 380 : 1490) * USEC_PER_MSEC);
@@ -185,7 +186,7 @@ static void test_tick_keeps_a_record(void **state)
 	assert_int_equal(e->ranked[0].pid, large);
 	/* The next victim is smaller whatever it holds by now, and is named without being read. */
 	assert_int_equal(e->precise_reads, 1);
-	assert_int_equal(d->next_pid, small);
+	assert_int_equal(d->next.pid, small);
 	assert_int_equal(e->n_ranked, 2);
 	assert_int_equal(e->ranked[1].pid, small);
 	assert_string_equal(e->ranked[1].verdict, "smaller");
@@ -199,11 +200,11 @@ static void test_tick_keeps_a_record(void **state)
 	assert_int_equal(e->reap_usec, HISTORY_UNKNOWN_U64);
 	assert_int_equal(e->thaw_usec, HISTORY_UNKNOWN_U64); /* it was not frozen */
 	wait_for_outcome();
-	assert_true(is_over(d->outcome));
+	assert_true(is_over(d->kill.outcome));
 	assert_in_range(newest()->exited_usec, newest()->signal_usec, 60 * USEC_PER_SEC);
 
 	/* The kill of the victim is finished, but not its record: the clock is ours from here. */
-	if (clock_now() - d->signalled_at > 100 * USEC_PER_MSEC) {
+	if (clock_now() - d->kill.signalled_at > 100 * USEC_PER_MSEC) {
 		print_message("It took too long: the rest is left out.\n");
 		return;
 	}
@@ -232,7 +233,7 @@ static void test_tick_thaws_the_whole_group_and_freezes_it_again(void **state)
 	assert_int_equal(newest()->refrozen, 1);
 	assert_int_equal(exit_signal(large), SIGTERM);
 	assert_true(is_alive(sibling) && is_alive(cousin));
-	assert_int_equal(test.manager->in_flight->decision.refrozen, 1);
+	assert_int_equal(test.manager->in_flight->decision.kill.refrozen, 1);
 	for (int i = 0; i < 2000 && !group_is_frozen("/a"); i++)
 		usleep(10000);
 	assert_true(group_is_frozen("/a"));
@@ -256,8 +257,8 @@ static void test_tick_puts_a_group_back_when_it_stands_down(void **state)
 	let_the_emergency_pass(victim);
 	let_the_grace_pass();
 	wait_for_outcome();
-	assert_int_equal(test.manager->in_flight->decision.outcome, KILL_PROGRESS_CANCELLED);
-	assert_int_equal(test.manager->in_flight->decision.refrozen, 1);
+	assert_int_equal(test.manager->in_flight->decision.kill.outcome, KILL_PROGRESS_CANCELLED);
+	assert_int_equal(test.manager->in_flight->decision.kill.refrozen, 1);
 	for (int i = 0; i < 2000 && !group_is_frozen("/a"); i++)
 		usleep(10000);
 	assert_true(group_is_frozen("/a"));
@@ -297,7 +298,7 @@ static void test_tick_kills_what_holds_memory_by_descriptors(void **state)
 	assert_in_range(test.manager->in_flight->decision.held, 64 * MIB, 97 * MIB);
 	wait_for_outcome();
 	assert_int_equal(exit_signal(holder), SIGKILL);
-	assert_false(test.manager->in_flight->decision.ineffective);
+	assert_false(test.manager->in_flight->decision.kill.ineffective);
 }
 
 static void test_tick_dry_run_never_signals(void **state)

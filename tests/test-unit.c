@@ -155,13 +155,13 @@ static void test_which_kill_terminates_a_unit(void **state)
 
 		strcpy(d->cgroup, cases[i].cgroup);
 		d->target = cases[i].group ? POLICY_TARGET_CGROUP : POLICY_TARGET_PROCESS;
-		strcpy(d->group, cases[i].group ? cases[i].group : "");
+		strcpy(d->others.group, cases[i].group ? cases[i].group : "");
 		test.ppid = cases[i].ppid;
 		test.parent_cgroup = cases[i].parent;
 		test.marked[0] = '\0';
 		unit_before_signal(test.m->in_flight);
 		assert_string_equal(test.marked, cases[i].marked);
-		assert_int_equal(d->unit_is_marked, cases[i].marked[0] != '\0');
+		assert_int_equal(d->kill.unit_is_marked, cases[i].marked[0] != '\0');
 	}
 	test.m->in_flight->unit_marker = NULL; /* systemd does not count by cgroup v2 */
 	strcpy(test.m->in_flight->decision.cgroup, UNIT);
@@ -192,10 +192,11 @@ static void test_what_becomes_of_a_mark(void **state)
 		test.m->in_flight->victim.group.n_signalled = cases[i].n_signalled;
 		unit_before_signal(test.m->in_flight);
 		unit_after_signal(test.m->in_flight, cases[i].signal_result);
-		assert_int_equal(test.m->in_flight->decision.unit_is_marked, cases[i].is_marked);
+		assert_int_equal(test.m->in_flight->decision.kill.unit_is_marked,
+				 cases[i].is_marked);
 		assert_int_equal(test.n_killed, cases[i].n_killed);
 		assert_int_equal(test.n_cancels, cases[i].n_cancels);
-		assert_int_equal(test.m->in_flight->decision.unit_error, cases[i].mark_result);
+		assert_int_equal(test.m->in_flight->decision.kill.unit_error, cases[i].mark_result);
 	}
 	unit_cancel(test.m->in_flight); /* nothing is marked */
 	assert_int_equal(test.n_cancels, 0);

@@ -242,7 +242,7 @@ static inline void one_tick(void)
 /* As if the signal had been sent long ago. */
 static inline void let_the_grace_pass(void)
 {
-	test.manager->in_flight->decision.signalled_at -= 2 * 60 * USEC_PER_SEC;
+	test.manager->in_flight->decision.kill.signalled_at -= 2 * 60 * USEC_PER_SEC;
 }
 
 static inline void some_ticks(void)
@@ -360,7 +360,7 @@ static inline const struct history_entry *newest(void)
 /* Reaped, the memory may be reclaimed before the exit can be seen. */
 static inline void assert_succeeded(void)
 {
-	enum kill_progress outcome = test.manager->in_flight->decision.outcome;
+	enum kill_progress outcome = test.manager->in_flight->decision.kill.outcome;
 
 	assert_true(outcome == KILL_PROGRESS_EXITED || outcome == KILL_PROGRESS_RECLAIMED);
 }

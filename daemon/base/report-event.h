@@ -6,7 +6,7 @@ enum report_event {
 	REPORT_NOTHING,
 	REPORT_SIGNALLED,      /* the victim has its signal */
 	REPORT_ESCALATED,      /* SIGKILL after SIGTERM */
-	REPORT_FINISHED,       /* the kill of it: see decision.outcome */
+	REPORT_FINISHED,       /* the kill of it: see decision.kill.outcome */
 	REPORT_DRY_RUN,	       /* would have been signalled */
 	REPORT_CANCELLED,      /* the emergency was over before the signal */
 	REPORT_NO_VICTIM,      /* no process is worth killing: now stuck */

@@ -175,7 +175,7 @@ bool bus_is_to_wait(const struct bus *b)
 	const struct bus_subject *subject = &b->subject;
 
 	return subject->regime->state == REGIME_KILLING &&
-	       clock_now() - subject->in_flight->decision.signalled_at < PATIENCE_USEC;
+	       clock_now() - subject->in_flight->decision.kill.signalled_at < PATIENCE_USEC;
 }
 
 /* (While a kill is in progress, but for longer, it is answered that.) */
@@ -233,16 +233,17 @@ static int answer_busy(struct bus *b, sd_bus_message *call)
 		snprintf(name, sizeof(name), "A process");
 	else if (d->target == POLICY_TARGET_CGROUP)
 		snprintf(name, sizeof(name), "cgroup %s (%u process%s)",
-			 format_foreign(d->group[0] ? d->group : d->cgroup, text, sizeof(text)),
-			 d->n_processes, d->n_processes == 1 ? "" : "es");
+			 format_foreign(d->others.group[0] ? d->others.group : d->cgroup, text,
+					sizeof(text)),
+			 d->others.n_processes, d->others.n_processes == 1 ? "" : "es");
 	else
 		snprintf(name, sizeof(name), "%s (pid %d)",
 			 format_foreign(d->comm, text, sizeof(text)), d->pid);
 	return sd_bus_reply_method_errorf(
 		call, BUS_ERROR_BUSY,
 		"%s was sent %s %s ago by policy %s; ask again when it has exited.", name,
-		d->signal == SIGKILL ? "SIGKILL" : "SIGTERM",
-		format_duration(clock_now() - d->signalled_at, since),
+		d->kill.signal == SIGKILL ? "SIGKILL" : "SIGTERM",
+		format_duration(clock_now() - d->kill.signalled_at, since),
 		format_foreign(d->policy, policy, sizeof(policy)));
 }
 

@@ -69,7 +69,7 @@ static bool is_ineffective(const struct in_flight *f)
 
 static bool is_conclusive(const struct decision *d)
 {
-	return worth_is_conclusive(d->n_sharers, d->n_sharers_left);
+	return worth_is_conclusive(d->others.n_sharers, d->others.n_sharers_left);
 }
 
 /* A killed victim of which nothing is reclaimed is hastened.  By available memory: the victim's own
@@ -82,10 +82,10 @@ static void hasten_if_starved(struct in_flight *f, usec_t now)
 		add_u64(f->sampler->domain.reading.available, f->sampler->domain.reading.swap_free),
 		before);
 
-	if (d->hastened || d->signal != SIGKILL ||
-	    !kill_is_starved(&d->watch, now, reclaimed, proc_reclaimable(&d->memory)))
+	if (d->kill.hastened || d->kill.signal != SIGKILL ||
+	    !kill_is_starved(&d->kill.watch, now, reclaimed, proc_reclaimable(&d->memory)))
 		return;
-	d->hastened = true;
+	d->kill.hastened = true;
 	kill_hasten(f->machine->kill_ops, f->machine->proc_fd, f->reapers, &f->victim);
 }
 
@@ -107,8 +107,8 @@ static bool may_free_more(struct in_flight *f, uint64_t available, usec_t now)
 
 	return kill_may_free_more(&(struct kill_late){
 		.expected = &d->memory,
-		.since_gone = now - d->gone_at,
-		.available_then = d->gone_available,
+		.since_gone = now - d->kill.gone_at,
+		.available_then = d->kill.gone_available,
 		.available_now = available,
 		.is_read = precise_hurry(f->sampler->precise, d->pid),
 	});
@@ -122,10 +122,10 @@ enum kill_progress in_flight_judge(struct in_flight *f, const struct policy_judg
 		judgement->policy ? judgement->policy->action : POLICY_ACTION_NONE;
 	enum kill_progress progress;
 	struct kill_facts facts = {
-		.signal = d->signal,
+		.signal = d->kill.signal,
 		.gone = kill_plan_is_gone(f),
-		.since_signal = sub_u64(sub_u64(now, d->signalled_at), d->frozen_usec),
-		.grace = d->stays_frozen ? 0 : d->grace_usec,
+		.since_signal = sub_u64(sub_u64(now, d->kill.signalled_at), d->kill.frozen_usec),
+		.grace = d->kill.stays_frozen ? 0 : d->grace_usec,
 		.timeout = f->config->policies.kill_timeout_usec,
 		.emergency_holds = demanded >= POLICY_ACTION_TERMINATE,
 		.next_level = demanded == POLICY_ACTION_KILL,
@@ -140,16 +140,16 @@ enum kill_progress in_flight_judge(struct in_flight *f, const struct policy_judg
 		(void)precise_hurry(f->sampler->precise, d->pid);
 		hasten_if_starved(f, now);
 		facts.footprint_now = kill_plan_footprint(f);
-	} else if (d->gone_at == 0) {
-		d->gone_at = now;
-		d->gone_available = facts.available_now;
+	} else if (d->kill.gone_at == 0) {
+		d->kill.gone_at = now;
+		d->kill.gone_available = facts.available_now;
 	}
 	if (facts.gone && is_conclusive(d) && is_ineffective(f) &&
 	    may_free_more(f, facts.available_now, now))
 		return KILL_PROGRESS_WAIT;
 	progress = kill_judge(&facts);
-	d->cancelled_by_reload = progress == KILL_PROGRESS_ESCALATE && is_cancelled(f);
-	return d->cancelled_by_reload ? KILL_PROGRESS_CANCELLED : progress;
+	d->kill.cancelled_by_reload = progress == KILL_PROGRESS_ESCALATE && is_cancelled(f);
+	return d->kill.cancelled_by_reload ? KILL_PROGRESS_CANCELLED : progress;
 }
 
 /* Its memory is theirs, and what keeps it keeps theirs. */
@@ -177,7 +177,7 @@ static void skip_victim(struct in_flight *f, enum backoff_why why, usec_t now)
 	}
 	wait = backoff_add(&f->selection->backoff, why, &seen, now);
 	if (why != BACKOFF_STILL_EXITING)
-		d->backoff_usec = wait;
+		d->kill.backoff_usec = wait;
 }
 
 void in_flight_skip(struct in_flight *f, usec_t now)
@@ -219,8 +219,9 @@ static void forget_killed(struct in_flight *f)
 	for (unsigned i = 0; i < f->victim.n_others; i++)
 		if (f->victim.others[i].pidfd >= 0)
 			forget_one(f, f->victim.others[i].pid, f->victim.others[i].start_ticks);
-	for (unsigned i = 0; i < f->decision.rest.n; i++)
-		forget_one(f, f->decision.rest.items[i].pid, f->decision.rest.items[i].start_ticks);
+	for (unsigned i = 0; i < f->decision.others.rest.n; i++)
+		forget_one(f, f->decision.others.rest.items[i].pid,
+			   f->decision.others.rest.items[i].start_ticks);
 	census_forget_shares(&f->sampler->census);
 }
 
@@ -229,10 +230,10 @@ static void note_worth(struct in_flight *f)
 {
 	const struct decision *d = &f->decision;
 
-	if (d->outcome == KILL_PROGRESS_CANCELLED)
+	if (d->kill.outcome == KILL_PROGRESS_CANCELLED)
 		worth_reset(&f->selection->worth);
-	else if (d->outcome != KILL_PROGRESS_UNKILLABLE && is_conclusive(d))
-		worth_note(&f->selection->worth, proc_reclaimable(&d->memory), d->freed);
+	else if (d->kill.outcome != KILL_PROGRESS_UNKILLABLE && is_conclusive(d))
+		worth_note(&f->selection->worth, proc_reclaimable(&d->memory), d->kill.freed);
 }
 
 static void note_heirs(struct in_flight *f, usec_t now)
@@ -243,7 +244,7 @@ static void note_heirs(struct in_flight *f, usec_t now)
 
 	backoff_note_heirs(
 		&f->selection->backoff, &subject, parent && parent->code_pages == d->code_pages,
-		clock_ticks_before(sub_u64(now, d->signalled_at)), clock_ticks_after(0), now);
+		clock_ticks_before(sub_u64(now, d->kill.signalled_at)), clock_ticks_after(0), now);
 }
 
 /* What is not to be chosen again after this: the process, or others like it. */
@@ -252,26 +253,26 @@ static void learn(struct in_flight *f, usec_t now)
 	struct decision *d = &f->decision;
 	const struct backoff_subject subject = decision_subject(d);
 
-	if (d->outcome == KILL_PROGRESS_UNKILLABLE)
+	if (d->kill.outcome == KILL_PROGRESS_UNKILLABLE)
 		skip_victim(f, d->error < 0 ? BACKOFF_REFUSED : BACKOFF_UNKILLABLE, now);
-	else if (d->outcome == KILL_PROGRESS_RECLAIMED)
+	else if (d->kill.outcome == KILL_PROGRESS_RECLAIMED)
 		skip_victim(f, BACKOFF_STILL_EXITING, now);
-	else if (d->outcome == KILL_PROGRESS_EXITED)
+	else if (d->kill.outcome == KILL_PROGRESS_EXITED)
 		backoff_succeed(&f->selection->backoff, d->pid, d->start_ticks);
-	if (d->outcome == KILL_PROGRESS_EXITED && d->signal == SIGTERM)
+	if (d->kill.outcome == KILL_PROGRESS_EXITED && d->kill.signal == SIGTERM)
 		note_heirs(f, now);
-	if (d->outcome == KILL_PROGRESS_EXITED)
+	if (d->kill.outcome == KILL_PROGRESS_EXITED)
 		forget_killed(f);
 
-	d->freed = freed_since(f);
+	d->kill.freed = freed_since(f);
 	note_worth(f);
-	d->ineffective =
-		is_conclusive(d) &&
-		(d->outcome == KILL_PROGRESS_EXITED || d->outcome == KILL_PROGRESS_RECLAIMED) &&
-		is_ineffective(f);
-	if (d->ineffective)
+	d->kill.ineffective = is_conclusive(d) &&
+			      (d->kill.outcome == KILL_PROGRESS_EXITED ||
+			       d->kill.outcome == KILL_PROGRESS_RECLAIMED) &&
+			      is_ineffective(f);
+	if (d->kill.ineffective)
 		backoff_add_kind(&f->selection->backoff, &subject,
-				 clock_ticks_before(sub_u64(now, d->signalled_at)),
+				 clock_ticks_before(sub_u64(now, d->kill.signalled_at)),
 				 clock_ticks_after(BACKOFF_RESPAWN_USEC), now);
 }
 
@@ -333,8 +334,8 @@ enum report_event in_flight_finish(struct in_flight *f, usec_t now, enum kill_pr
 {
 	struct decision *d = &f->decision;
 
-	d->outcome = outcome;
-	d->finished_at = now;
+	d->kill.outcome = outcome;
+	d->kill.finished_at = now;
 	learn(f, now);
 	if (outcome == KILL_PROGRESS_CANCELLED)
 		unit_cancel(f);
@@ -346,7 +347,7 @@ enum report_event in_flight_finish(struct in_flight *f, usec_t now, enum kill_pr
 	} else {
 		if (d->refreeze)
 			move_back(&f->victim);
-		d->refrozen = freezer_refreeze(&f->victim.thawed);
+		d->kill.refrozen = freezer_refreeze(&f->victim.thawed);
 		kill_victim_done(&f->victim);
 	}
 	/* What was stalled before is no reason to kill another. */
@@ -391,15 +392,15 @@ static void note_start(struct in_flight *f, usec_t now)
 	struct decision *d = &f->decision;
 
 	if (f->victim.group.n_signalled > 0)
-		d->n_processes = f->victim.group.n_signalled;
+		d->others.n_processes = f->victim.group.n_signalled;
 	/* Not by signalled_at: until then a thaw may have waited for other writers of cgroup.procs.
 	 */
-	d->signal_usec = sub_u64(f->victim.step_at[KILL_STEP_SIGNAL], now);
+	d->kill.signal_usec = sub_u64(f->victim.step_at[KILL_STEP_SIGNAL], now);
 	f->n_kills++;
 	f->selection->n_vanished = 0;
 	note_streak(f, now);
 	backoff_confirm(&f->selection->backoff);
-	backoff_spend(&f->selection->backoff, d->skipped_kinds);
+	backoff_spend(&f->selection->backoff, d->skipped.kinds);
 }
 
 enum report_event in_flight_start(struct in_flight *f, int signal, usec_t now)
@@ -407,11 +408,12 @@ enum report_event in_flight_start(struct in_flight *f, int signal, usec_t now)
 	struct decision *d = &f->decision;
 	struct kill_target target = kill_plan_target(f);
 	const struct backoff_subject subject = decision_subject(d);
-	bool escalates = d->signal != 0;
+	bool escalates = d->kill.signal != 0;
 	int r;
 
 	/* SIGTERM would be for one of them alone. */
-	if (d->n_siblings > 0 || !worth_is_conclusive(d->n_sharers, d->n_sharers_left))
+	if (d->others.n_siblings > 0 ||
+	    !worth_is_conclusive(d->others.n_sharers, d->others.n_sharers_left))
 		signal = SIGKILL;
 	/* What has forked it was asked to exit, and has left its memory to it instead. */
 	if (d->stack_start != 0 && backoff_is_heir(&f->selection->backoff, &subject, now))
@@ -423,13 +425,13 @@ enum report_event in_flight_start(struct in_flight *f, int signal, usec_t now)
 			signal, f->reapers, &f->victim);
 	if (!escalates)
 		unit_after_signal(f, r);
-	d->signalled_at = clock_now();
-	d->watch = (struct kill_watch){ .moved_at = d->signalled_at };
+	d->kill.signalled_at = clock_now();
+	d->kill.watch = (struct kill_watch){ .moved_at = d->kill.signalled_at };
 	if (r < 0) { /* not permitted: there is nothing to wait for */
 		d->error = r;
 		return in_flight_finish(f, now, KILL_PROGRESS_UNKILLABLE);
 	}
-	d->signal = signal;
+	d->kill.signal = signal;
 	f->regime->state = REGIME_KILLING;
 	if (escalates)
 		return REPORT_ESCALATED;

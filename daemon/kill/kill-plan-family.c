@@ -24,7 +24,7 @@ static bool open_relative(const struct census_process *process, void *userdata)
 	struct in_flight *f = g->f;
 	int r;
 
-	if (kill_rest_has(&f->decision.rest, process->pid))
+	if (kill_rest_has(&f->decision.others.rest, process->pid))
 		return true; /* a sharer */
 	if (kill_plan_is_late(f)) {
 		g->is_partial = true;
@@ -51,7 +51,7 @@ void kill_plan_gather_family(struct in_flight *f, const struct kill_set *set)
 	struct gathering g = { .f = f };
 
 	kill_set_relatives(set, open_relative, &g);
-	d->n_relatives += g.n;
+	d->others.n_relatives += g.n;
 	f->victim.is_family = f->victim.is_family || g.n > 0;
 	d->memory = kill_set_frees(set, g.n > 0 && !g.is_partial, g.alone);
 }

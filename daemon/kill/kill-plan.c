@@ -48,11 +48,11 @@ static void compare(pid_t tid, const pid_t *tids, unsigned n, int *ret, void *us
 /* None of the plan is killed if one of it is spared; so the first one is enough to know. */
 static void spare(struct decision *d, const struct census_process *process)
 {
-	if (d->spared_pid > 0)
+	if (d->others.spared_pid > 0)
 		return;
-	d->spared_pid = process->pid;
+	d->others.spared_pid = process->pid;
 	d->error = -EPERM;
-	memcpy(d->spared_comm, process->comm, sizeof(d->spared_comm));
+	memcpy(d->others.spared_comm, process->comm, sizeof(d->others.spared_comm));
 }
 
 int kill_plan_open(struct in_flight *f, const struct census_process *process)
@@ -60,7 +60,9 @@ int kill_plan_open(struct in_flight *f, const struct census_process *process)
 	if (f->victim.n_others < KILL_OTHERS_MAX)
 		return kill_open_other(f->machine->kill_ops, f->machine->proc_fd, process->pid,
 				       process->start_ticks, &f->victim);
-	return kill_rest_add(&f->decision.rest, process->pid, process->start_ticks) ? 0 : -ENOSPC;
+	return kill_rest_add(&f->decision.others.rest, process->pid, process->start_ticks)
+		       ? 0
+		       : -ENOSPC;
 }
 
 bool kill_plan_is_late(const struct in_flight *f)
@@ -91,13 +93,13 @@ static void open_sharer(struct in_flight *f, const struct kill_set *set,
 	}
 	r = kill_plan_open(f, process);
 	if (r == 0)
-		d->n_sharers++;
+		d->others.n_sharers++;
 	else if (r == -ENOSPC)
-		d->n_sharers_left++;
+		d->others.n_sharers_left++;
 	else if (r == -EPERM)
 		spare(d, process);
 	else if (r < 0)
-		d->sharers_error = r;
+		d->others.sharers_error = r;
 }
 
 /* memory: the victim's own. */
@@ -109,8 +111,8 @@ static void find_sharers(struct in_flight *f, const struct kill_set *set,
 
 	sharers_find(set->census, set->victim, memory, f->sampler->domain.reading.allocated,
 		     compare, f, &sharers);
-	d->sharers_error = sharers.error;
-	d->n_sharers_left = sharers.n_more;
+	d->others.sharers_error = sharers.error;
+	d->others.n_sharers_left = sharers.n_more;
 	f->gather_began = clock_now();
 	for (unsigned i = 0; i < sharers.n; i++)
 		open_sharer(f, set, sharers.items[i]);
@@ -148,7 +150,7 @@ static bool is_open(const struct in_flight *f, pid_t pid)
 	for (unsigned i = 0; i < victim->n_others; i++)
 		if (victim->others[i].pid == pid)
 			return true;
-	return victim->pid == pid || kill_rest_has(&f->decision.rest, pid);
+	return victim->pid == pid || kill_rest_has(&f->decision.others.rest, pid);
 }
 
 static void keep_if_large(struct members *members, const struct census_process *process)
@@ -185,8 +187,9 @@ static void open_members(struct in_flight *f, const struct kill_set *set)
 
 	kill_set_members(set, count_member, &members);
 	if (members.n > 0)
-		d->n_processes = members.n;
-	if (d->is_flagged || d->as_one == VICTIM_AS_CGROUP) /* one process was chosen, and read */
+		d->others.n_processes = members.n;
+	if (d->others.is_flagged ||
+	    d->others.as_one == VICTIM_AS_CGROUP) /* one process was chosen, and read */
 		kill_set_add(&d->memory, &members.memory);
 	for (unsigned i = 0; i < members.n_largest; i++)
 		(void)kill_open_other(f->machine->kill_ops, f->machine->proc_fd,
@@ -209,12 +212,12 @@ static int open_group(struct in_flight *f, const struct kill_set *set)
 		d->target = POLICY_TARGET_PROCESS; /* the victim alone, if it was to be more */
 		return 0;
 	}
-	memcpy(d->group, d->cgroup, length);
-	d->group[length] = '\0';
-	r = kill_group_open(&f->machine->cgroups, d->group, &f->victim.group);
+	memcpy(d->others.group, d->cgroup, length);
+	d->others.group[length] = '\0';
+	r = kill_group_open(&f->machine->cgroups, d->others.group, &f->victim.group);
 	if (r != 0)
 		return r;
-	d->is_flagged = d->target == POLICY_TARGET_PROCESS;
+	d->others.is_flagged = d->target == POLICY_TARGET_PROCESS;
 	d->target = POLICY_TARGET_CGROUP;
 	open_members(f, set);
 	return 0;
@@ -233,11 +236,11 @@ static bool open_sibling(const struct census_process *process, void *userdata)
 	    kill_open_other(f->machine->kill_ops, f->machine->proc_fd, process->pid,
 			    process->start_ticks, &f->victim) != 0)
 		return true;
-	d->n_siblings++;
-	d->n_processes++;
+	d->others.n_siblings++;
+	d->others.n_processes++;
 	kill_set_add(&d->memory, &process->memory);
-	if (d->as_one == VICTIM_WITH_STARTER)
-		memcpy(d->starter_comm, process->comm, sizeof(d->starter_comm));
+	if (d->others.as_one == VICTIM_WITH_STARTER)
+		memcpy(d->others.starter_comm, process->comm, sizeof(d->others.starter_comm));
 	return true;
 }
 
@@ -257,9 +260,9 @@ static void open_holders(struct in_flight *f, const struct kill_set *set)
 		if (!may_kill_sharer(f, set, process))
 			spare(&f->decision, process);
 		else if (kill_plan_open(f, process) == 0)
-			f->decision.n_relatives++;
+			f->decision.others.n_relatives++;
 	}
-	f->victim.is_family = f->victim.is_family || f->decision.n_relatives > 0;
+	f->victim.is_family = f->victim.is_family || f->decision.others.n_relatives > 0;
 }
 
 static struct kill_set set_of(const struct in_flight *f, const struct census_process *victim)
@@ -271,12 +274,12 @@ static struct kill_set set_of(const struct in_flight *f, const struct census_pro
 		.request = &f->selection->request,
 		.choice = &f->selection->choice,
 		.victim = victim,
-		.as_one = d->as_one,
+		.as_one = d->others.as_one,
 		.memory = &d->memory,
 		.alone = d->alone,
 		.is_unit = d->is_unit,
 		.is_reluctant = d->is_reluctant,
-		.group = d->group,
+		.group = d->others.group,
 		.n_reads = KILL_TOGETHER_MAX,
 	};
 }
@@ -292,7 +295,7 @@ enum report_event kill_plan_gather(struct in_flight *f, const struct policy *pol
 	set = set_of(f, victim);
 	find_sharers(f, &set, decision_is_of_cgroup(d) ? &victim->memory : &d->memory);
 	open_holders(f, &set);
-	if (d->spared_pid > 0)
+	if (d->others.spared_pid > 0)
 		return REPORT_SPARED;
 	if (!decision_is_of_cgroup(d))
 		kill_plan_gather_family(f, &set);
@@ -313,7 +316,7 @@ static bool spares(pid_t pid, void *userdata)
 {
 	const struct in_flight *f = userdata;
 
-	return !confirm_may_kill(f, pid, f->decision.group);
+	return !confirm_may_kill(f, pid, f->decision.others.group);
 }
 
 struct kill_target kill_plan_target(struct in_flight *f)
@@ -327,7 +330,7 @@ struct kill_target kill_plan_target(struct in_flight *f)
 		.v1_path = d->v1_freezer,
 		.spares = spares,
 		.userdata = f,
-		.rest = &d->rest,
+		.rest = &d->others.rest,
 		.without_haste = true,
 	};
 }
@@ -337,12 +340,12 @@ static bool rest_is_gone(struct in_flight *f)
 {
 	struct decision *d = &f->decision;
 
-	for (; d->n_rest_gone < d->rest.n; d->n_rest_gone++) {
+	for (; d->others.n_rest_gone < d->others.rest.n; d->others.n_rest_gone++) {
 		struct proc_stat stat;
 
-		if (proc_read_stat(f->machine->proc_fd, d->rest.items[d->n_rest_gone].pid, &stat) ==
-			    0 &&
-		    stat.start_ticks == d->rest.items[d->n_rest_gone].start_ticks &&
+		if (proc_read_stat(f->machine->proc_fd,
+				   d->others.rest.items[d->others.n_rest_gone].pid, &stat) == 0 &&
+		    stat.start_ticks == d->others.rest.items[d->others.n_rest_gone].start_ticks &&
 		    (stat.state != 'Z' || stat.n_threads > 1))
 			return false;
 	}
@@ -388,7 +391,8 @@ uint64_t kill_plan_footprint(const struct in_flight *f)
 		const struct kill_other *other = &victim->others[i];
 		uint64_t more = kill_plan_footprint_of(f, other->pid, other->start_ticks);
 
-		if (i < f->decision.n_sharers || footprint == UINT64_MAX || more == UINT64_MAX)
+		if (i < f->decision.others.n_sharers || footprint == UINT64_MAX ||
+		    more == UINT64_MAX)
 			footprint = larger(footprint, more);
 		else
 			footprint = add_u64(footprint, more);

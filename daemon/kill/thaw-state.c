@@ -249,15 +249,15 @@ int thaw_state_prepare(struct in_flight *f, int signal)
 		.for_good = !d->refreeze,
 		.ledger = f->ledger,
 	};
-	d->frozen_usec = 0;
+	d->kill.frozen_usec = 0;
 	if (thawed->n_levels > 0) /* not the first signal: it may have been taken out */
 		(void)cgroup_of_process_v1_freezer(&f->machine->cgroups, f->machine->proc_fd,
 						   d->pid, d->v1_freezer, sizeof(d->v1_freezer));
 	/* On v2 no process is moved out (freezer.h), and a frozen process handles nothing: to wait
 	 * for it would be to wait for SIGKILL. */
-	d->skips_term = signal == SIGTERM && thawed->order.victim_only &&
-			freezer_is_frozen(&f->machine->cgroups, d->cgroup, NULL) > 0;
-	return d->skips_term ? SIGKILL : signal;
+	d->kill.skips_term = signal == SIGTERM && thawed->order.victim_only &&
+			     freezer_is_frozen(&f->machine->cgroups, d->cgroup, NULL) > 0;
+	return d->kill.skips_term ? SIGKILL : signal;
 }
 
 /* Its cgroup now: false if that is not known, or it has exited meanwhile. */
@@ -284,14 +284,15 @@ static int thaw_if_frozen(struct in_flight *f, pid_t pid, uint64_t start_ticks, 
 	struct decision *d = &f->decision;
 	struct freezer_thawed *thawed = &f->victim.thawed;
 	char v2_buf[CGROUP_PATH_MAX], v1_path[CGROUP_PATH_MAX];
-	const char *v2_path = d->signal == SIGKILL ? NULL : v2_buf; /* it kills frozen ones, too */
+	const char *v2_path =
+		d->kill.signal == SIGKILL ? NULL : v2_buf; /* it kills frozen ones, too */
 	int r;
 
 	if (!read_paths(f, pid, pidfd, v2_buf, v1_path) ||
 	    freezer_is_frozen(&f->machine->cgroups, v2_path, v1_path) <= 0)
 		return 0;
-	*ret_frozen = d->stays_frozen = true;
-	if (!f->machine->kill_ops->thaw || d->n_thawed_again == THAW_AGAIN_MAX)
+	*ret_frozen = d->kill.stays_frozen = true;
+	if (!f->machine->kill_ops->thaw || d->kill.n_thawed_again == THAW_AGAIN_MAX)
 		return 0;
 	if (thawed->order.victim_only) {
 		thawed->order.pid = pid;
@@ -300,7 +301,8 @@ static int thaw_if_frozen(struct in_flight *f, pid_t pid, uint64_t start_ticks, 
 	thawed->error = 0; /* what was refused before may be permitted by now */
 	r = f->machine->kill_ops->thaw(&f->machine->cgroups, v2_path, v1_path, thawed);
 	/* 0 without an error: that it runs is only a matter of time, if it is thawed at all. */
-	d->stays_frozen = r < 0 || (r == 0 && (thawed->error < 0 || thawed->order.victim_only));
+	d->kill.stays_frozen =
+		r < 0 || (r == 0 && (thawed->error < 0 || thawed->order.victim_only));
 	return r;
 }
 
@@ -308,13 +310,13 @@ static void note_thawed_again(struct in_flight *f)
 {
 	struct decision *d = &f->decision;
 
-	if (d->n_thawed_again++ == 0)
+	if (d->kill.n_thawed_again++ == 0)
 		log_notice("Pid %d: found frozen after its signal; thawed.", d->pid);
-	if (d->n_thawed_again == THAW_AGAIN_MAX)
+	if (d->kill.n_thawed_again == THAW_AGAIN_MAX)
 		log_warning(
 			"Pid %d: found frozen %u times after its signal; if it is once more, it "
 			"stays frozen.",
-			d->pid, d->n_thawed_again);
+			d->pid, d->kill.n_thawed_again);
 	f->n_watched++;
 }
 
@@ -324,16 +326,17 @@ void thaw_state_check(struct in_flight *f, usec_t now)
 	struct decision *d = &f->decision;
 	bool frozen = false, thawed;
 
-	d->stays_frozen = false;
+	d->kill.stays_frozen = false;
 	thawed = thaw_if_frozen(f, victim->pid, victim->start_ticks, victim->pidfd, &frozen) > 0;
-	for (unsigned i = 0; i < victim->n_others && d->signal == SIGKILL; i++) {
+	for (unsigned i = 0; i < victim->n_others && d->kill.signal == SIGKILL; i++) {
 		const struct kill_other *other = &victim->others[i];
 
 		thawed |= thaw_if_frozen(f, other->pid, other->start_ticks, other->pidfd, &frozen) >
 			  0;
 	}
 	if (frozen)
-		d->frozen_usec = min_u64(sub_u64(now, d->signalled_at), THAW_PATIENCE_USEC);
+		d->kill.frozen_usec =
+			min_u64(sub_u64(now, d->kill.signalled_at), THAW_PATIENCE_USEC);
 	if (thawed)
 		note_thawed_again(f);
 }

@@ -38,7 +38,7 @@ int thaw_state_prepare(struct in_flight *f, int signal);
 
 /*
  * While the victim is waited for: the time for which it is frozen does not count against it
- * (f->decision.frozen_usec); a group that is frozen meanwhile is thawed again, some
+ * (f->decision.kill.frozen_usec); a group that is frozen meanwhile is thawed again, some
  * times.
  */
 void thaw_state_check(struct in_flight *f, usec_t now);

@@ -21,7 +21,7 @@ static bool ends_unit(const struct in_flight *f, const char *cgroup)
 	char parent[CGROUP_PATH_MAX];
 	struct proc_stat stat;
 
-	if (d->target == POLICY_TARGET_CGROUP && cgroup_path_is_below(cgroup, d->group))
+	if (d->target == POLICY_TARGET_CGROUP && cgroup_path_is_below(cgroup, d->others.group))
 		return true;
 	return proc_read_stat(f->machine->proc_fd, d->pid, &stat) == 0 && stat.ppid > 0 &&
 	       cgroup_of_process(&f->machine->cgroups, f->machine->proc_fd, stat.ppid, parent,
@@ -35,8 +35,8 @@ void unit_before_signal(struct in_flight *f)
 	char cgroup[CGROUP_PATH_MAX];
 	struct cgroup_unit unit;
 
-	d->unit_error = 0;
-	d->unit_is_marked = false;
+	d->kill.unit_error = 0;
+	d->kill.unit_is_marked = false;
 	if (!f->unit_marker)
 		return;
 	cgroup_unit_find(d->cgroup, &unit);
@@ -44,21 +44,22 @@ void unit_before_signal(struct in_flight *f)
 	cgroup[unit.length] = '\0';
 	if (unit.length == 0 || !ends_unit(f, cgroup))
 		return;
-	d->unit_error = unit_mark(f->unit_marker, cgroup, unit.length, clock_now() + MARK_USEC);
-	d->unit_is_marked = d->unit_error == 0 || d->unit_error == -EINPROGRESS;
+	d->kill.unit_error =
+		unit_mark(f->unit_marker, cgroup, unit.length, clock_now() + MARK_USEC);
+	d->kill.unit_is_marked = d->kill.unit_error == 0 || d->kill.unit_error == -EINPROGRESS;
 }
 
 void unit_after_signal(struct in_flight *f, int r)
 {
 	if (r != 0)
 		unit_cancel(f);
-	else if (f->decision.unit_is_marked)
+	else if (f->decision.kill.unit_is_marked)
 		unit_mark_killed(f->unit_marker, (unsigned)max_u64(f->victim.group.n_signalled, 1));
 }
 
 void unit_cancel(struct in_flight *f)
 {
-	if (f->decision.unit_is_marked)
+	if (f->decision.kill.unit_is_marked)
 		unit_mark_cancel(f->unit_marker);
-	f->decision.unit_is_marked = false;
+	f->decision.kill.unit_is_marked = false;
 }

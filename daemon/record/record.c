@@ -138,7 +138,7 @@ static void fill_killed(const struct decision *d, struct history_entry *e)
 void record_group(const struct decision *d, struct history_entry *e)
 {
 	fill_killed(d, e);
-	set_path(e->cgroup, d->group);
+	set_path(e->cgroup, d->others.group);
 }
 
 void record_killed_with(const struct in_flight *f, struct history_entry *e)
@@ -155,16 +155,16 @@ static void fill_event(const struct decision *d, struct event *event)
 
 	event->start_ticks = d->start_ticks;
 	snprintf(event->victim_cgroup, sizeof(event->victim_cgroup), "%s", d->cgroup);
-	snprintf(event->target_cgroup, sizeof(event->target_cgroup), "%s", d->group);
-	event->processes = d->n_processes;
+	snprintf(event->target_cgroup, sizeof(event->target_cgroup), "%s", d->others.group);
+	event->processes = d->others.n_processes;
 	fill_killed(d, e);
 	format_foreign(d->comm, e->comm, sizeof(d->comm)); /* the catalog names it */
-	e->sharers = d->n_sharers;
+	e->sharers = d->others.n_sharers;
 	e->choose_usec = d->choose_usec;
-	e->signal_usec = d->signal_usec;
-	set_text(e->signal, d->signal ? record_signal_name(d->signal) : "none");
-	set_text(e->outcome, kill_progress_to_string(d->outcome));
-	e->ineffective = d->ineffective;
+	e->signal_usec = d->kill.signal_usec;
+	set_text(e->signal, d->kill.signal ? record_signal_name(d->kill.signal) : "none");
+	set_text(e->outcome, kill_progress_to_string(d->kill.outcome));
+	e->ineffective = d->kill.ineffective;
 }
 
 void record_event(const struct in_flight *f, const struct history_entry *noted, struct event *ret)

@@ -199,7 +199,7 @@ void recorder_sample(struct recorder *a, usec_t now)
 		a->gain = bytes;
 		a->reclaimed_at = now;
 	}
-	if (a->f->regime->state == REGIME_KILLING && a->f->decision.hastened)
+	if (a->f->regime->state == REGIME_KILLING && a->f->decision.kill.hastened)
 		note_steps(a, &a->f->victim, &a->entry);
 	while (a->next_mark < ARRAY_SIZE(marks)) {
 		usec_t after = marks[a->next_mark].after, since = sub_u64(now, a->signalled_at);
@@ -236,13 +236,13 @@ static void note_signal(struct recorder *a)
 	const struct kill_victim *victim = &a->f->victim;
 	struct history_entry *e = &a->entry;
 
-	a->signalled_at = d->signalled_at;
+	a->signalled_at = d->kill.signalled_at;
 	a->next_mark = 0;
 	a->gain = 0;
 	for (size_t i = 0; i < ARRAY_SIZE(marks); i++)
 		*(uint64_t *)((char *)e + marks[i].offset) = HISTORY_UNKNOWN_U64;
 
-	set_text(e->signal, record_signal_name(d->signal));
+	set_text(e->signal, record_signal_name(d->kill.signal));
 	note_steps(a, victim, e);
 	e->thawed_levels = victim->thawed.n_levels;
 	set_text(e->outcome, kill_progress_to_string(KILL_PROGRESS_WAIT));
@@ -265,7 +265,7 @@ static void open_record(struct recorder *a)
 	set_path(a->entry.cgroup, d->cgroup); /* it may have been moved since the choice */
 	if (d->target == POLICY_TARGET_CGROUP)
 		record_group(d, &a->entry);
-	a->entry.sharers = d->n_sharers;
+	a->entry.sharers = d->others.n_sharers;
 	record_killed_with(a->f, &a->entry);
 	note_signal(a);
 }
@@ -282,13 +282,13 @@ static void note_outcome(struct recorder *a)
 	struct history_entry *e = &a->entry;
 
 	a->is_over = true;
-	set_text(e->outcome, kill_progress_to_string(d->outcome));
-	e->exited_usec = sub_u64(d->finished_at, d->decided_at);
-	e->ineffective = d->ineffective;
+	set_text(e->outcome, kill_progress_to_string(d->kill.outcome));
+	e->exited_usec = sub_u64(d->kill.finished_at, d->decided_at);
+	e->ineffective = d->kill.ineffective;
 	if (d->error < 0)
 		set_text(e->error, strerror(-d->error));
-	if (e->thawed_levels > 0 && d->outcome == KILL_PROGRESS_EXITED)
-		e->refrozen = d->refrozen;
+	if (e->thawed_levels > 0 && d->kill.outcome == KILL_PROGRESS_EXITED)
+		e->refrozen = d->kill.refrozen;
 	fill_after(a, e);
 	history_put(a->history, e);
 	close_if_complete(a);

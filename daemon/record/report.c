@@ -78,7 +78,7 @@ static void report_thawed(const struct decision *d, const struct freezer_thawed 
 		log_notice("%s: its group was frozen, thawed (%u level%s)%s.", name,
 			   thawed->n_levels, thawed->n_levels > 1 ? "s" : "",
 			   thawed->order.for_good ? " for good" : "");
-	if (d->skips_term)
+	if (d->kill.skips_term)
 		log_notice("%s: frozen, and is not to be thawed: SIGKILL in place of SIGTERM.",
 			   name);
 	if (thawed->ledger_error < 0)
@@ -103,10 +103,10 @@ static void report_steps(const struct reporter *rep)
 	if (rep->f->victim.group.n_spared > 0)
 		log_notice("%s: %u of its processes are not eligible and were not killed.", name,
 			   rep->f->victim.group.n_spared);
-	if (d->unit_error < 0 && d->unit_error != -EOPNOTSUPP && d->unit_error != -EINPROGRESS &&
-	    !errno_is_gone(d->unit_error))
+	if (d->kill.unit_error < 0 && d->kill.unit_error != -EOPNOTSUPP &&
+	    d->kill.unit_error != -EINPROGRESS && !errno_is_gone(d->kill.unit_error))
 		log_notice("%s: systemd may not learn that its unit ran out of memory: %s.", name,
-			   strerror(-d->unit_error));
+			   strerror(-d->kill.unit_error));
 }
 
 static const char *describe_held(const struct decision *d)
@@ -132,22 +132,23 @@ static void report_signalled(const struct reporter *rep)
 		 d->dry_run ? "Would kill" : "Killing", report_victim(d, name, sizeof(name)),
 		 report_others(d, others, sizeof(others)),
 		 format_bytes(proc_reclaimable(&d->memory), size), describe_held(d),
-		 d->dry_run ? "but this is a dry run" : record_signal_name(d->signal), d->policy,
-		 memory, PERCENT_ARGS(d->pressure_full), d->n_reads, d->n_candidates,
+		 d->dry_run ? "but this is a dry run" : record_signal_name(d->kill.signal),
+		 d->policy, memory, PERCENT_ARGS(d->pressure_full), d->n_reads, d->n_candidates,
 		 d->approximate ? ", approximately" : "",
 		 report_skipped_larger(d, skipped, sizeof(skipped)),
 		 report_next(d, next, sizeof(next)));
 	log_decision(rep, d->dry_run ? MESSAGE_ID_DRY_RUN : MESSAGE_ID_SIGNALLED, LOG_WARNING,
 		     text);
-	if (d->n_respawned == RESPAWN_KILLS && d->as_one == VICTIM_ALONE)
+	if (d->n_respawned == RESPAWN_KILLS && d->others.as_one == VICTIM_ALONE)
 		log_notice("Pid %d: it was started again after each of the last %u kills, by what "
 			   "is not killed with it.",
 			   d->pid, d->n_respawned);
-	if (d->n_sharers_left > 0 || (d->sharers_error < 0 && !errno_is_gone(d->sharers_error)))
+	if (d->others.n_sharers_left > 0 ||
+	    (d->others.sharers_error < 0 && !errno_is_gone(d->others.sharers_error)))
 		log_notice("Pid %d: others may share its memory and would be next: %u not "
 			   "examined%s%s.",
-			   d->pid, d->n_sharers_left, d->sharers_error ? ", " : "",
-			   d->sharers_error ? strerror(-d->sharers_error) : "");
+			   d->pid, d->others.n_sharers_left, d->others.sharers_error ? ", " : "",
+			   d->others.sharers_error ? strerror(-d->others.sharers_error) : "");
 	if (!d->dry_run)
 		report_steps(rep);
 }
@@ -161,15 +162,15 @@ static void report_finished(const struct reporter *rep)
 	report_victim(d, name, sizeof(name));
 	report_outcome(rep, name, outcome, sizeof(outcome));
 	describe_memory(&rep->f->sampler->domain.reading, memory);
-	if (d->refrozen > 0)
+	if (d->kill.refrozen > 0)
 		snprintf(refrozen, sizeof(refrozen), " Its group is frozen again.");
-	else if (d->refrozen < 0)
+	else if (d->kill.refrozen < 0)
 		snprintf(refrozen, sizeof(refrozen), " Its group could not be frozen again: %s.",
-			 strerror(-d->refrozen));
+			 strerror(-d->kill.refrozen));
 	snprintf(text, sizeof(text), "%s; now %s.%s%s", outcome, memory,
 		 report_backoff(rep, skipped, sizeof(skipped)), refrozen);
 	log_decision(rep, MESSAGE_ID_FINISHED,
-		     d->outcome == KILL_PROGRESS_UNKILLABLE ? LOG_ERR : LOG_NOTICE, text);
+		     d->kill.outcome == KILL_PROGRESS_UNKILLABLE ? LOG_ERR : LOG_NOTICE, text);
 }
 
 static void report_cancelled(const struct reporter *rep)
@@ -195,7 +196,7 @@ static void report_skipped(const struct reporter *rep, enum report_event event)
 {
 	const struct decision *d = &rep->f->decision;
 	char text[768], name[384], comm[16];
-	uint64_t seconds = d->backoff_usec / USEC_PER_SEC;
+	uint64_t seconds = d->kill.backoff_usec / USEC_PER_SEC;
 
 	if (event == REPORT_CANNOT_OPEN && error_is_transient(d->error))
 		snprintf(text, sizeof(text), "%s cannot be opened for now: %s; trying again.",
@@ -212,8 +213,8 @@ static void report_skipped(const struct reporter *rep, enum report_event event)
 		snprintf(text, sizeof(text),
 			 "Pid %d shares its memory with %s (pid %d), which is not eligible: "
 			 "skipped for %" PRIu64 " s.",
-			 d->pid, format_foreign(d->spared_comm, comm, sizeof(comm)), d->spared_pid,
-			 seconds);
+			 d->pid, format_foreign(d->others.spared_comm, comm, sizeof(comm)),
+			 d->others.spared_pid, seconds);
 	log_decision(rep, MESSAGE_ID_SKIPPED, event == REPORT_CANNOT_OPEN ? LOG_ERR : LOG_WARNING,
 		     text);
 }

@@ -15,16 +15,16 @@ static void record_skipped(struct decision *d, const struct selection *sel)
 	const struct victim_candidate *skipped = &result->skipped;
 	const struct census_process *process;
 
-	d->skipped_kinds = result->skipped_kinds;
-	d->skipped_for = result->skipped_for;
+	d->skipped.kinds = result->skipped_kinds;
+	d->skipped.why = result->skipped_for;
 	if (!skipped->node)
 		return;
 	process = victim_leader(&sel->sampler->census, &sel->request, skipped->node);
-	d->skipped_pid = process->pid;
-	memcpy(d->skipped_comm, process->comm, sizeof(d->skipped_comm));
+	d->skipped.pid = process->pid;
+	memcpy(d->skipped.comm, process->comm, sizeof(d->skipped.comm));
 	if (skipped->cgroup)
-		snprintf(d->skipped_group, sizeof(d->skipped_group), "%.*s",
-			 (int)sizeof(d->skipped_group) - 1, skipped->cgroup->path);
+		snprintf(d->skipped.group, sizeof(d->skipped.group), "%.*s",
+			 (int)sizeof(d->skipped.group) - 1, skipped->cgroup->path);
 }
 
 void decision_record(struct decision *d, const struct selection *sel, const struct policy *policy,
@@ -42,16 +42,16 @@ void decision_record(struct decision *d, const struct selection *sel, const stru
 		.target = victim->cgroup || result->as_one == VICTIM_AS_CGROUP
 				  ? POLICY_TARGET_CGROUP
 				  : POLICY_TARGET_PROCESS,
-		.as_one = result->as_one,
+		.others.as_one = result->as_one,
 		.n_respawned = result->n_respawned,
-		.starter_pid = result->starter_pid,
+		.others.starter_pid = result->starter_pid,
 		.ppid = process->ppid,
 		.session = process->session,
 		.code_pages = process->code_pages,
 		.shares_memory =
 			victim->process &&
 			(victim->is_unit || victim->memory.kept > proc_mapped(&victim->memory) / 4),
-		.n_processes = 1,
+		.others.n_processes = 1,
 		.action = policy->action,
 		.grace_usec = policy->grace_usec,
 		.thaw = policy->thaw,
@@ -86,32 +86,33 @@ bool decision_is_killed_with(const struct decision *d, const struct kill_victim 
 	const char *cgroup = candidate->process ? census_cgroup_path(candidate->process)
 						: candidate->cgroup->path;
 
-	if (d->group[0] != '\0' && cgroup_path_is_below(cgroup, d->group))
+	if (d->others.group[0] != '\0' && cgroup_path_is_below(cgroup, d->others.group))
 		return true;
 	for (unsigned i = 0; victim && candidate->process && i < victim->n_others; i++)
 		if (victim->others[i].pid == candidate->process->pid)
 			return true;
-	return victim && candidate->process && kill_rest_has(&d->rest, candidate->process->pid);
+	return victim && candidate->process &&
+	       kill_rest_has(&d->others.rest, candidate->process->pid);
 }
 
 void decision_note_next(struct decision *d, const struct victim_result *result,
 			const struct kill_victim *victim)
 {
-	d->next_pid = 0;
-	d->next_group[0] = '\0';
+	d->next.pid = 0;
+	d->next.group[0] = '\0';
 	for (unsigned i = 1; i < result->n_ranked; i++) {
 		const struct victim_candidate *next = &result->ranked[i];
 
 		if (decision_is_killed_with(d, victim, next))
 			continue;
 		if (next->process) {
-			d->next_pid = next->process->pid;
-			memcpy(d->next_comm, next->process->comm, sizeof(d->next_comm));
+			d->next.pid = next->process->pid;
+			memcpy(d->next.comm, next->process->comm, sizeof(d->next.comm));
 		} else {
-			snprintf(d->next_group, sizeof(d->next_group), "%.*s",
-				 (int)sizeof(d->next_group) - 1, next->cgroup->path);
+			snprintf(d->next.group, sizeof(d->next.group), "%.*s",
+				 (int)sizeof(d->next.group) - 1, next->cgroup->path);
 		}
-		d->next_footprint = proc_reclaimable(&next->memory);
+		d->next.footprint = proc_reclaimable(&next->memory);
 		return;
 	}
 }

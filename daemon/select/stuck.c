@@ -151,11 +151,11 @@ static struct holder_facts holder_facts_of(const struct selection *sel, const st
 	return (struct holder_facts){
 		.expected = d->memory,
 		.is_holder = d->held > 0,
-		.freed = d->freed,
+		.freed = d->kill.freed,
 		.shmem_before = shmem_of(&d->before.counters),
 		.shmem_now = shmem_of(&sel->sampler->domain.reading.counters),
 		.missing = s->missing,
-		.finished_at = d->outcome == KILL_PROGRESS_EXITED ? d->finished_at : 0,
+		.finished_at = d->kill.outcome == KILL_PROGRESS_EXITED ? d->kill.finished_at : 0,
 		.asked_at = s->asked_at,
 		.surveyed_at = s->has_survey && !s->is_waiting ? s->surveyed_at : 0,
 		.cpu_time = s->survey ? survey_cpu_time(s->survey) : 0,
@@ -210,7 +210,7 @@ bool stuck_waits_before(struct selection *sel, const struct decision *last, usec
 		.surveyed_from = s->surveyed_from,
 		.is_fresh = stuck_has_fresh_survey(s, now),
 		.cpu_time = survey_cpu_time(s->survey),
-		.killed_at = last->held > 0 ? last->finished_at : 0,
+		.killed_at = last->held > 0 ? last->kill.finished_at : 0,
 		.pause = stuck_survey_pause(s),
 		.now = now,
 	};
@@ -239,7 +239,8 @@ bool stuck_is_waited_for(struct selection *sel, usec_t now)
 static bool may_take_receiver(const struct selection *sel, const struct decision *last, usec_t now)
 {
 	const struct stuck *s = &sel->stuck;
-	bool was_in_vain = last->held == 0 || last->freed < proc_reclaimable(&last->memory) / 4;
+	bool was_in_vain =
+		last->held == 0 || last->kill.freed < proc_reclaimable(&last->memory) / 4;
 
 	return sel->choice.n_ranked == 0 && stuck_has_old_receiver(s) &&
 	       (s->receiver.taken_at == 0 || !was_in_vain ||

@@ -34,7 +34,8 @@ static bool is_to_sample_again(enum report_event event)
 
 static usec_t while_killing(const struct tick *t)
 {
-	return t->in_flight->decision.signal == SIGKILL && !t->in_flight->decision.hastened
+	return t->in_flight->decision.kill.signal == SIGKILL &&
+			       !t->in_flight->decision.kill.hastened
 		       ? KILL_STARVED_USEC
 		       : KILLING_USEC;
 }
