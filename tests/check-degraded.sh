@@ -94,6 +94,24 @@ call Reload
 check "[ \"\$(get ReloadErrors)\" = '[]' ] && "$build/reckonctl" status 2>&1 | grep '^Configuration' >'$tmp/out' && ! "$build/reckonctl" status 2>&1 | grep refused" \
     'neither does once one succeeds'
 check "! command -v perl >/dev/null || wait_for \"grep STATUS= '$tmp/notified' | tail -n 1 | grep -qx 'STATUS=Watching memory'\"" 'until one is not'
+
+# One that fails for want of files, which there may be soon.
+has_reloaded_since() { [ "$(grep -c 'was reloaded' "$tmp/log")" -gt "$1" ]; }
+has_errors() { [ "$(get ReloadErrors)" != '[]' ]; }
+is_calm() { ! command -v perl >/dev/null || grep STATUS= "$tmp/notified" | tail -n 1 | grep -qx 'STATUS=Watching memory'; }
+is_ready() { ! command -v perl >/dev/null || grep -E '^(RELOADING|READY)=1' "$tmp/notified" | tail -n 1 | grep -q READY; }
+if command -v prlimit >/dev/null; then
+    files=$(prlimit --pid "$daemon" --nofile --noheadings --output SOFT)
+    n_reloads=$(grep -c 'was reloaded' "$tmp/log")
+    prlimit --pid "$daemon" --nofile=3:
+    kill -HUP "$daemon"
+    check "wait_for \"get ReloadErrors | grep -q 'Too many open files; it is tried again'\"" 'the bus tells that it is tried again'
+    check "! has_reloaded_since $n_reloads" 'and until then it has failed'
+    prlimit --pid "$daemon" --nofile="${files// /}:" # a socket to notify the service manager takes one, too
+    check "wait_for 'has_reloaded_since $n_reloads' 40" 'it is tried again'
+    check "notified '^STATUS=Watching memory; the last reload failed: Too many open files; it is tried again'" 'the service manager was notified'
+    check "! has_errors && wait_for is_calm && wait_for is_ready" 'and of its end'
+fi
 stop
 
 # What limits the processes that may be killed at all.

@@ -100,7 +100,7 @@ static void test_a_census_is_brought_up_to_date_in_slices(void **state)
 	assert_true(s->census.totals.is_known);
 	assert_true(s->census.swept_at >= swept_at);
 	assert_non_null(census_find(&s->census, getpid()));
-	sampler_rest(s);
+	sampler_release(s);
 	assert_true(s->census.listing_fd < 0);
 }
 

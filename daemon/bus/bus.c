@@ -322,7 +322,7 @@ void bus_turn(struct bus *b, usec_t now)
 	try_to_join(b, now);
 	if (b->has_caught_up && subject->regime->state == REGIME_CALM &&
 	    now - b->asked_at >= REST_USEC) {
-		sampler_rest(subject->sampler);
+		sampler_release(subject->sampler);
 		malloc_trim(0); /* answers may have been large */
 		b->has_caught_up = false;
 	}

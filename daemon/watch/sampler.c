@@ -51,7 +51,7 @@ int sampler_refresh(struct sampler *s, usec_t slice, struct memory_reading *ret)
 			       clock_now, clock_now() + slice);
 }
 
-void sampler_rest(struct sampler *s)
+void sampler_release(struct sampler *s)
 {
 	census_release_fds(&s->census);
 }

@@ -67,10 +67,10 @@ bool sampler_note_totals(struct sampler *sampler, const struct memory_reading *r
 /*
  * Between ticks, in calm, on request: memory anew, and one slice, of so long, of what brings the
  * census up to date.  1: it is, as of *ret, and room for a choice is to be made
- * (selection_reserve()); 0: more is to come; -errno.  sampler_rest(): that is over.
+ * (selection_reserve()); 0: more is to come; -errno.  sampler_release(): that is over.
  */
 int sampler_refresh(struct sampler *sampler, usec_t slice, struct memory_reading *ret);
-void sampler_rest(struct sampler *sampler);
+void sampler_release(struct sampler *sampler);
 
 /* Between ticks: memory, and one process, which may be so new that the census has not seen it, or
  * have another name or cgroup since.  false: there is no such process (a number of a thread does

@@ -221,7 +221,7 @@ bool watch_is_incomplete(const struct sampler *s, usec_t now)
 
 void watch_release(struct sampler *s)
 {
-	sampler_rest(s);
+	sampler_release(s);
 	s->watch.listed_at = s->watch.since = s->watch.many_new_at = 0;
 }
 
