@@ -55,7 +55,7 @@ static int open_cgroups(void *userdata)
 
 	if (r == 0 || !error_is_unreachable(r))
 		return r;
-	log_warning("Cannot find the cgroups: %s; going on without.", strerror(-r));
+	log_warning("Cannot find the cgroups: %s; continuing without them.", strerror(-r));
 	cgroup_fs_init(&o->machine->cgroups, -EBADF, -EBADF);
 	return 0;
 }
