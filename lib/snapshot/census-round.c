@@ -152,10 +152,11 @@ static bool reread_resident(struct census *census, struct census_process *proces
 static bool reread_all(struct census *census, struct census_process *process, uint64_t allocated,
 		       usec_t now)
 {
+	struct census_status status = { 0 };
 	unsigned code_pages = process->code_pages;
 
 	return process->n_threads != 0 && process->error == 0 &&
-	       census_read_by_status(census, process, allocated, now) == 0 &&
+	       census_read_by_status(census, process, &status, allocated, now) == 0 &&
 	       process->code_pages == code_pages;
 }
 
