@@ -7,7 +7,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -111,55 +110,6 @@ static void test_find_new_reads_twice(void **state)
 	put_process(world, &row);
 	find_new(world); /* no new pid since */
 	assert_non_null(census_find(&world->census, 501));
-}
-
-/* How often the file was opened since. */
-static unsigned count_opened(int inotify_fd)
-{
-	_Alignas(struct inotify_event) char buf[4096];
-	ssize_t n = read(inotify_fd, buf, sizeof(buf));
-	unsigned n_opened = 0;
-
-	for (ssize_t at = 0; at < n;) {
-		const struct inotify_event *event = (const void *)(buf + at);
-
-		n_opened += (event->mask & IN_OPEN) != 0;
-		at += (ssize_t)(sizeof(*event) + event->len);
-	}
-	return n_opened;
-}
-
-/* It is the longest of the files, and has all that is wanted of it: whether it is a process, its
- * user and its memory. */
-static void test_status_is_read_once(void **state)
-{
-	struct world *world = *state;
-	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	struct row row = browser;
-	char path[128];
-
-	last_pid(world, 500);
-	assert_int_equal(census_sweep(&world->census, 1, 1, false), 0);
-	row.pid = 501;
-	row.uid = 1000;
-	put_process(world, &row);
-	last_pid(world, 501);
-	snprintf(path, sizeof(path), "%s/501/status", world->path);
-	/* (Two events that are the same are one, if nothing is between them.) */
-	assert_true(inotify_add_watch(fd, path, IN_OPEN | IN_CLOSE) >= 0);
-	for (int i = 0; i < 2; i++) { /* and once more: it may just have been made */
-		find_new(world);
-		assert_int_equal(count_opened(fd), 1);
-		assert_int_equal(census_find(&world->census, 501)->uid, 1000);
-		assert_int_equal(census_find(&world->census, 501)->memory.swap, row.swap_kib * KIB);
-	}
-	assert_int_equal(census_revalidate(&world->census, 501, 4 * USEC_PER_SEC, 777), 0);
-	assert_int_equal(count_opened(fd), 1);
-	census_drop(&world->census, census_find(&world->census, 501));
-	assert_int_equal(census_sweep(&world->census, 5 * USEC_PER_SEC, 777, false), 0);
-	assert_int_equal(count_opened(fd), 1);
-	assert_int_equal(census_find(&world->census, 501)->uid, 1000);
-	close(fd);
 }
 
 static void test_find_new_knows_a_reused_pid(void **state)
@@ -474,7 +424,6 @@ int main(void)
 		on_world(test_find_new_does_not_trust_a_loadavg_that_is_mounted_over),
 		on_world(test_find_new_tells_threads_from_processes),
 		on_world(test_find_new_reads_twice),
-		on_world(test_status_is_read_once),
 		on_world(test_find_new_knows_a_reused_pid),
 		on_world(test_find_new_lists_all_when_many_came_or_pids_wrapped),
 		on_world(test_find_new_compares_those_that_are_known),

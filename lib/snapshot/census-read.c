@@ -131,6 +131,7 @@ static int read_process(struct census_sweep *sweep, pid_t pid)
 		process = census_add(census, pid, stat.start_ticks);
 	if (!process)
 		return -ENOMEM;
+	census->newest_start = max_u64(census->newest_start, stat.start_ticks);
 	/* An exec changes the name, nearly always; uid and cgroup may have changed with it. */
 	is_other = is_new || sweep->anew ||
 		   strncmp(process->comm, stat.comm, sizeof(process->comm) - 1) != 0;

@@ -250,6 +250,7 @@ void census_release_fds(struct census *census)
 
 	census_stop_round(census);
 	census->compares_next = true;
+	census->settled_before = 0;
 	census_stop_catching_up(census);
 	census_for_each(census, process)
 		keep_fd(census, process, false);
