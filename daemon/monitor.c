@@ -127,11 +127,11 @@ static bool pause_source(sd_event_source *source)
  * start.  Nothing is watched meanwhile, as the tick may close it: epoll keeps a file of which there
  * is a duplicate (a reaper has one), and then neither its number nor its events can be removed.
  */
-static usec_t tick_and_watch(struct monitor *m)
+static usec_t tick_and_watch(struct monitor *m, usec_t now)
 {
 	bool waits_for_exit = pause_source(m->victim_source);
 	bool waits_for_thaw = pause_source(m->thaw_source);
-	usec_t next = tick(m->tick, clock_now());
+	usec_t next = tick(m->tick, now);
 	struct in_flight_watched watched = in_flight_watched(m->in_flight);
 
 	if (watched.n != m->n_watched) {
@@ -170,20 +170,20 @@ static void tell_alive(struct monitor *m, usec_t now)
 	(void)sd_event_source_set_time(m->watchdog_source, now + m->watchdog_usec / 2);
 }
 
-static int run_tick(struct monitor *m)
+static int run_tick(struct monitor *m, usec_t now)
 {
 	bool was_stuck = m->selection->stuck.since != 0;
 	bool was_calm = m->regime->state == REGIME_CALM;
-	usec_t next, now;
+	usec_t next;
 
 	if (!was_calm)
 		reserve_release(&m->self->reserve);
-	next = tick_and_watch(m);
-	bus_note_judgement(m->bus, &m->tick->judgement, clock_now());
+	next = tick_and_watch(m, now);
+	now = clock_now();
+	bus_note_judgement(m->bus, &m->tick->judgement, now);
 	if (!was_calm && m->regime->state == REGIME_CALM)
 		release_memory(m->probed);
 	notify_if_stuck(m, was_stuck);
-	now = clock_now();
 	tell_alive(m, now);
 	if (m->regime->state == REGIME_CALM)
 		reserve_fill(&m->self->reserve, m->machine->proc_fd);
@@ -198,22 +198,29 @@ static int run_tick(struct monitor *m)
 	return arm_timer(m, min_u64(now + next, next_reload(m, now)));
 }
 
-static int sample(struct monitor *m)
+/* (The clock is a system call on many a virtual machine: it is not asked twice for one moment.) */
+static int sample_at(struct monitor *m, usec_t now)
 {
 	int r;
 
-	turns_begin(&m->turns, clock_now());
-	r = run_tick(m);
+	turns_begin(&m->turns, now);
+	r = run_tick(m, now);
 	turns_end(&m->turns, clock_now(), m->regime->state == REGIME_CALM);
 	return r;
+}
+
+static int sample(struct monitor *m)
+{
+	return sample_at(m, clock_now());
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct monitor *m = userdata;
+	usec_t now = clock_now();
 
-	turns_note_delay(&m->turns, sub_u64(clock_now(), usec), m->regime->state == REGIME_CALM);
-	return sample(m);
+	turns_note_delay(&m->turns, sub_u64(now, usec), m->regime->state == REGIME_CALM);
+	return sample_at(m, now);
 }
 
 static int on_victim(sd_event_source *source, int fd, uint32_t revents, void *userdata)

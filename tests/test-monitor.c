@@ -157,6 +157,31 @@ static void test_the_timer_is_set_by_the_tick(void **state)
 	close(test.master);
 }
 
+static unsigned n_clocks;
+
+usec_t __real_clock_now(void);
+usec_t __wrap_clock_now(void);
+usec_t __wrap_clock_now(void)
+{
+	n_clocks++;
+	return __real_clock_now();
+}
+
+/* Before the tick, after it, and at the end of the turn: where the machine's clock is slow it is a
+ * system call, and a tenth of what a sample takes in calm. */
+static void test_a_turn_asks_for_the_time_three_times(void **state)
+{
+	while (turn())
+		;
+	n_clocks = 0;
+	assert_int_equal(sd_event_source_set_time(test.m->monitor->timer, 0), 0);
+	assert_int_equal(sd_event_source_set_enabled(test.m->monitor->timer, SD_EVENT_ONESHOT), 0);
+	assert_true(turn());
+	assert_int_equal(test.n_ticks, 2);
+	assert_true(n_clocks <= 3);
+	close(test.master);
+}
+
 /* A tick has signalled a victim: what is to be watched is another. */
 static void watch_in_flight(void)
 {
@@ -315,6 +340,7 @@ int main(void)
 		TEST(test_triggers_that_are_requested),
 		TEST(test_a_trigger_that_cannot_be_polled),
 		TEST(test_the_timer_is_set_by_the_tick),
+		TEST(test_a_turn_asks_for_the_time_three_times),
 		TEST(test_the_exit_of_a_victim_is_sampled_once),
 		TEST(test_the_number_of_a_pidfd_is_used_again),
 		TEST(test_a_pidfd_that_is_closed_is_not_watched),

@@ -310,6 +310,29 @@ static void test_swap_that_is_no_help(void **state)
 	assert_false(pace_may_be_light(&set, &reading, 0));
 }
 
+/* As long as a sample, where that is longer than a slice; and never so long that a sample is late.
+ */
+static void test_a_slice_is_as_long_as_a_sample(void **state)
+{
+	static const struct {
+		usec_t sample_usec, spent, slice;
+	} rows[] = {
+		{ 0, 0, PACE_SLICE_USEC },
+		{ 200, 300, PACE_SLICE_USEC },
+		{ 0, 3000, 3000 },
+		{ 4000, 20, 4000 },
+		{ 4000, 4500, 4500 },
+		{ 9000, 0, PACE_SLICE_SLOW_USEC },
+		{ 0, USEC_PER_SEC, PACE_SLICE_SLOW_USEC },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct pace pace = { .sample_usec = rows[i].sample_usec };
+
+		assert_int_equal(pace_slice(&pace, rows[i].spent), rows[i].slice);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -321,6 +344,7 @@ int main(void)
 		cmocka_unit_test(test_rate),
 		cmocka_unit_test(test_what_falls),
 		cmocka_unit_test(test_light_samples),
+		cmocka_unit_test(test_a_slice_is_as_long_as_a_sample),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

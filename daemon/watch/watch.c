@@ -11,8 +11,8 @@
 #include "daemon/watch/sampler.h"
 #include "lib/select/victim.h"
 
-/* Reading takes so much of one turn of the loop; more when it is about to be needed. */
-#define SLICE_USEC	(1 * USEC_PER_MSEC)
+/* Reading takes so much of one turn of the loop when it is about to be needed; else less
+ * (pace_slice()). */
 #define SLICE_NEAR_USEC (20 * USEC_PER_MSEC)
 /* A round at least so often: what was not allocated by memory changes too. */
 #define ROUND_USEC (10 * USEC_PER_SEC)
@@ -167,7 +167,9 @@ static void ask_for_shares(struct sampler *s, usec_t now)
 static int keep(struct sampler *s, const struct victim_request *request, usec_t now, bool near)
 {
 	bool with_swap = sampler_note_totals(s, &s->domain.reading);
-	usec_t deadline = clock_now() + (near ? SLICE_NEAR_USEC : SLICE_USEC);
+	usec_t began = clock_now();
+	usec_t slice = near ? SLICE_NEAR_USEC : pace_slice(&s->pace, sub_u64(began, now));
+	usec_t deadline = began + slice;
 	struct census *census = &s->census;
 	bool lists = census->swept_at == 0 || s->watch.listed_at == 0 ||
 		     now - s->watch.listed_at >= LISTING_USEC ||

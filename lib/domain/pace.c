@@ -59,6 +59,12 @@ void pace_note_sample(struct pace *pace, usec_t spent)
 			(pace->sample_usec * (SAMPLES_AVERAGED - 1) + spent) / SAMPLES_AVERAGED;
 }
 
+usec_t pace_slice(const struct pace *pace, usec_t spent)
+{
+	return min_u64(max_u64(max_u64(pace->sample_usec, spent), PACE_SLICE_USEC),
+		       PACE_SLICE_SLOW_USEC);
+}
+
 static usec_t from_standstill(const struct pace *pace, const struct pace_distance *d)
 {
 	usec_t memory = time_to_take(d->memory, POLICY_FILL_BYTES_PER_SEC);

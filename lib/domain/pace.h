@@ -60,6 +60,16 @@ void pace_add(struct pace *pace, usec_t now, const struct memory_reading *memory
 /* A sample has taken so much CPU time. */
 void pace_note_sample(struct pace *pace, usec_t spent);
 
+/*
+ * What is read in slices takes so much of one turn of the loop.  Where a turn by itself takes
+ * longer than that (emulated, overcommitted), turns would take more of the CPU than what is read in
+ * them: a slice is as long as a sample there.  spent: by this turn so far, of which alone is known
+ * what it takes when watch begins.
+ */
+#define PACE_SLICE_USEC	     (1 * USEC_PER_MSEC)
+#define PACE_SLICE_SLOW_USEC (5 * USEC_PER_MSEC)
+usec_t pace_slice(const struct pace *pace, usec_t spent);
+
 /* How far it is to a policy, in bytes. */
 struct pace_distance {
 	uint64_t memory; /* above its thresholds; 0: reached */

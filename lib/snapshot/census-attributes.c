@@ -32,9 +32,9 @@ static void apply_rules(struct census *census, struct census_process *process)
  * and costs a tenth of status: so status is read for the number only where another one owns it, or
  * did (root has that of a process that cannot be dumped).
  */
-static int read_uid(struct census *census, struct census_process *process, bool is_other)
+static int read_uid(struct census *census, struct census_process *process, bool is_other,
+		    struct census_status *status)
 {
-	struct proc_status status;
 	struct stat directory;
 	char path[16];
 	int r;
@@ -44,12 +44,12 @@ static int read_uid(struct census *census, struct census_process *process, bool 
 		directory.st_uid = (uid_t)-1;
 	else if (!is_other && !process->is_of_another && directory.st_uid == process->uid)
 		return 0;
-	r = proc_read_status(census->proc_fd, process->pid, &status);
+	r = census_read_status(census, process, status);
 	if (r == PROC_GONE)
 		return r;
 	if (error_is_transient(r) && !is_other)
 		return 0;
-	process->uid = r < 0 ? (uid_t)-1 : status.uid;
+	process->uid = r < 0 && r != -E2BIG ? (uid_t)-1 : status->status.uid;
 	process->is_of_another = directory.st_uid != process->uid;
 	return 0;
 }
@@ -96,13 +96,13 @@ static int read_adj(struct census *census, struct census_process *process, bool 
 }
 
 int census_read_attributes(struct census *census, struct census_process *process, bool is_other,
-			   usec_t now)
+			   struct census_status *status, usec_t now)
 {
 	uid_t uid = process->uid;
 	bool moved = false;
 	int r;
 
-	r = read_uid(census, process, is_other);
+	r = read_uid(census, process, is_other, status);
 	if (r == 0)
 		r = read_place(census, process, is_other, &moved);
 	if (r == 0)

@@ -13,6 +13,10 @@
  * millisecond. */
 #define LISTING_SIZE 1280
 
+/* At the end of the first listing: so much older than the newest process is no longer young
+ * (census-compare.c), nor was it when it was read, in the listing. */
+#define SETTLED_TICKS (7 * USEC_PER_SEC / USEC_PER_TICK)
+
 struct visit {
 	struct census *census;
 	usec_t now;
@@ -83,6 +87,8 @@ int census_list(struct census *census, usec_t now, uint64_t allocated, bool with
 	census->lookup_from = census->last_pid == census->listing_last ? 0 : census->last_pid;
 	census->last_pid = census->listing_last;
 	census_drop_unlisted(census);
+	if (census->settled_before == 0)
+		census->settled_before = sub_u64(census->newest_start, SETTLED_TICKS);
 	r = census_reserve(census);
 	if (r < 0)
 		return r;

@@ -54,6 +54,13 @@ static void take_next(struct census_young *young, pid_t last_pid, usec_t now)
 	young->since = now;
 }
 
+/* One that is found by a listing may have been there for long: its pid alone says that it was not
+ * known.  By the newest process of that time, which is no younger than its own. */
+static bool is_settled(const struct census *census, const struct census_process *process)
+{
+	return process->start_ticks < census->settled_before;
+}
+
 static int compare_young(struct comparison *c, struct census_young *young, usec_t after)
 {
 	const struct census_process *process;
@@ -63,7 +70,7 @@ static int compare_young(struct comparison *c, struct census_young *young, usec_
 		return 0;
 	while (r == 0 && c->n_left > 0 && young->from < young->to) {
 		process = census_find(c->census, ++young->from);
-		if (process)
+		if (process && !is_settled(c->census, process))
 			r = compare(c, process);
 	}
 	if (young->from == young->to)

@@ -68,7 +68,6 @@ bool census_read_shares(const struct census *census, const struct census_process
 	return true;
 }
 
-/* 0, PROC_GONE, -E2BIG (statm has to do), -errno. */
 static int read_status(const struct census *census, const struct census_process *process,
 		       struct proc_status *ret)
 {
@@ -80,6 +79,15 @@ static int read_status(const struct census *census, const struct census_process 
 	if (fd < 0)
 		return errno_is_gone(fd) ? PROC_GONE : fd;
 	return proc_read_status_fd(fd, ret);
+}
+
+int census_read_status(const struct census *census, const struct census_process *process,
+		       struct census_status *status)
+{
+	if (!status->is_read)
+		status->result = read_status(census, process, &status->status);
+	status->is_read = true;
+	return status->result;
 }
 
 static struct proc_memory memory_of(const struct proc_status *status)
@@ -98,16 +106,15 @@ static struct proc_memory memory_of(const struct proc_status *status)
  * it: of such a process status is read once, and then statm.  1: it has no memory of its own, so a
  * thread may have it; 0; PROC_GONE is 1 too: stat distinguishes them.
  */
-int census_read_by_status(struct census *census, struct census_process *process, uint64_t allocated,
-			  usec_t now)
+int census_read_by_status(struct census *census, struct census_process *process,
+			  struct census_status *status, uint64_t allocated, usec_t now)
 {
-	struct proc_status status = { 0 };
 	struct proc_memory memory;
 	unsigned code_pages;
 	int r = -E2BIG;
 
 	if (!process->has_many_groups)
-		r = read_status(census, process, &status);
+		r = census_read_status(census, process, status);
 	if (r == -E2BIG) {
 		process->has_many_groups = true;
 		if (!census_read_shares(census, process, &memory, &code_pages))
@@ -117,11 +124,11 @@ int census_read_by_status(struct census *census, struct census_process *process,
 	}
 	if (r < 0)
 		return r;
-	if (r != 0 || !status.has_mm || !status.has_rss)
+	if (r != 0 || !status->status.has_mm || !status->status.has_rss)
 		return CENSUS_READ_ELSEWHERE;
-	memory = memory_of(&status);
-	process->n_threads = status.n_threads;
-	process->code_pages = (unsigned)(status.code_bytes / census->accuracy->page_size);
+	memory = memory_of(&status->status);
+	process->n_threads = status->status.n_threads;
+	process->code_pages = (unsigned)(status->status.code_bytes / census->accuracy->page_size);
 	process->status_is_new = true;
 	census_set_memory(census, process, &memory, allocated, now);
 	return 0;
@@ -130,11 +137,12 @@ int census_read_by_status(struct census *census, struct census_process *process,
 int census_reread(struct census *census, struct census_process *process, uint64_t allocated,
 		  usec_t now)
 {
+	struct census_status status = { 0 };
 	struct proc_memory memory;
 	struct proc_stat stat;
 	int r;
 
-	r = census_read_by_status(census, process, allocated, now);
+	r = census_read_by_status(census, process, &status, allocated, now);
 	if (r != CENSUS_READ_ELSEWHERE)
 		return r;
 	r = proc_read_stat(census->proc_fd, process->pid, &stat);

@@ -55,7 +55,7 @@ static int read_memory(struct census_sweep *sweep, struct census_process *proces
 
 	if (process->kthread)
 		return 0;
-	r = census_read_by_status(census, process, sweep->allocated, sweep->now);
+	r = census_read_by_status(census, process, &sweep->status, sweep->allocated, sweep->now);
 	if (r == 0) {
 		note_error(census, process, 0);
 		census_update_eligibility(census, process);
@@ -104,8 +104,7 @@ static void forget_share_of_parent(struct census *census, const struct census_pr
 		parent->shares_era = (uint8_t)(census->shares_era - 1);
 }
 
-/* All of one pid, known or not. */
-int census_read_process(struct census_sweep *sweep, pid_t pid)
+static int read_process(struct census_sweep *sweep, pid_t pid)
 {
 	struct census *census = sweep->census;
 	struct census_process *process = census_find(census, pid);
@@ -132,13 +131,14 @@ int census_read_process(struct census_sweep *sweep, pid_t pid)
 		process = census_add(census, pid, stat.start_ticks);
 	if (!process)
 		return -ENOMEM;
+	census->newest_start = max_u64(census->newest_start, stat.start_ticks);
 	/* An exec changes the name, nearly always; uid and cgroup may have changed with it. */
 	is_other = is_new || sweep->anew ||
 		   strncmp(process->comm, stat.comm, sizeof(process->comm) - 1) != 0;
 	take_stat(process, &stat);
 	process->generation = census->generation;
 	if (is_other || sweep->compares || process->compared_at == 0)
-		r = census_read_attributes(census, process, is_other, sweep->now);
+		r = census_read_attributes(census, process, is_other, &sweep->status, sweep->now);
 	if (r == 0)
 		r = read_memory(sweep, process, &stat);
 	if (r != 0)
@@ -146,6 +146,15 @@ int census_read_process(struct census_sweep *sweep, pid_t pid)
 	else if (is_new)
 		forget_share_of_parent(census, process);
 	return r == PROC_GONE ? 0 : r;
+}
+
+/* All of one pid, known or not. */
+int census_read_process(struct census_sweep *sweep, pid_t pid)
+{
+	int r = read_process(sweep, pid);
+
+	sweep->status.is_read = false; /* the next one is another's */
+	return r;
 }
 
 int census_revalidate(struct census *census, pid_t pid, usec_t now, uint64_t allocated)
@@ -288,15 +297,17 @@ int census_sweep(struct census *census, usec_t now, uint64_t allocated, bool wit
 /* Reads those of the pids that are processes; a thread's number has a directory too. */
 static int look_up(struct census_sweep *sweep)
 {
-	struct proc_status status;
+	struct census_status *status = &sweep->status;
 	int r;
 
 	for (pid_t pid = sweep->after + 1; pid <= sweep->last; pid++) {
-		r = proc_read_status(sweep->census->proc_fd, pid, &status);
+		r = proc_read_status(sweep->census->proc_fd, pid, &status->status);
 		if (r == PROC_GONE && !census_find(sweep->census, pid))
 			continue;
-		if (r == 0 && status.tgid != 0 && status.tgid != pid)
+		if (r == 0 && status->status.tgid != 0 && status->status.tgid != pid)
 			continue;
+		status->is_read = r == 0; /* else once more: it may be for now */
+		status->result = status->status.is_oversized ? -E2BIG : 0;
 		r = census_read_process(sweep, pid);
 		if (r < 0)
 			return r;

@@ -152,10 +152,11 @@ static bool reread_resident(struct census *census, struct census_process *proces
 static bool reread_all(struct census *census, struct census_process *process, uint64_t allocated,
 		       usec_t now)
 {
+	struct census_status status = { 0 };
 	unsigned code_pages = process->code_pages;
 
 	return process->n_threads != 0 && process->error == 0 &&
-	       census_read_by_status(census, process, allocated, now) == 0 &&
+	       census_read_by_status(census, process, &status, allocated, now) == 0 &&
 	       process->code_pages == code_pages;
 }
 
@@ -249,6 +250,7 @@ void census_release_fds(struct census *census)
 
 	census_stop_round(census);
 	census->compares_next = true;
+	census->settled_before = 0;
 	census_stop_catching_up(census);
 	census_for_each(census, process)
 		keep_fd(census, process, false);

@@ -76,11 +76,22 @@ int census_revalidate_some(struct census *census, usec_t now, uint64_t allocated
 /* All processes are revalidated now, so the turns begin anew. */
 void census_begin_turns(struct census *census, usec_t now);
 
+/* The status of one process, read at most once while all of it is read. */
+struct census_status {
+	bool is_read;
+	int result; /* 0, PROC_GONE, -E2BIG (the uid is known, its memory may not be), -errno */
+	struct proc_status status;
+};
+
+/* Reads it, unless that was done.  Returns the result. */
+int census_read_status(const struct census *census, const struct census_process *process,
+		       struct census_status *status);
+
 /* All that can change with neither an exec nor memory, but for the name.  is_other: nothing is
  * known of it yet, or it has another name, so that nothing can be kept.  What cannot be read is
  * taken for (uid_t)-1, the root, not adjusted.  0, PROC_GONE or -ENOMEM. */
 int census_read_attributes(struct census *census, struct census_process *process, bool is_other,
-			   usec_t now);
+			   struct census_status *status, usec_t now);
 
 /* The highest weight that it can be ranked with: a reluctant one is ranked by its size alone. */
 double census_rank_weight(const struct census_process *process);
@@ -107,6 +118,8 @@ struct census_sweep {
 	bool rereads_all;  /* known processes, too */
 	bool compares;	   /* revalidates known processes: more than their memory */
 	bool anew;	   /* all of it, as if the name were another */
+	/* What is known already of the process that is read next, if anything. */
+	struct census_status status;
 };
 
 /* All of one pid, known or not.  0 or -errno. */
@@ -119,5 +132,5 @@ bool census_read_shares(const struct census *census, const struct census_process
 			struct proc_memory *ret, unsigned *ret_code_pages);
 /* CENSUS_READ_ELSEWHERE: it is gone, or a thread of it has its memory. */
 enum { CENSUS_READ_ELSEWHERE = 1 };
-int census_read_by_status(struct census *census, struct census_process *process, uint64_t allocated,
-			  usec_t now);
+int census_read_by_status(struct census *census, struct census_process *process,
+			  struct census_status *status, uint64_t allocated, usec_t now);

@@ -155,6 +155,9 @@ struct census {
 	size_t next_in_turn; /* as for census_next() */
 	usec_t in_turn_at;   /* up to then, those before it had their turn */
 	struct census_young young[CENSUS_N_YOUNG];
+	uint64_t newest_start; /* of all that were ever read, in clock ticks */
+	uint64_t
+		settled_before; /* started before that: not young when first listed; 0: not known */
 };
 
 int census_init(struct census *census, int proc_fd, const struct cgroup_fs *cgroups,

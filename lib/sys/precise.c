@@ -315,14 +315,18 @@ pid_t precise_is_at(struct precise *precise, unsigned *ret_n_done)
 	unsigned n_finished = atomic_load(&precise->n_finished);
 	const struct slot *slot = &precise->slots[n_finished % PRECISE_QUEUE_MAX];
 	clockid_t clock;
+	pid_t pid = 0;
 
 	(void)is_busy(precise);
-	*ret_n_done = n_finished + atomic_load(&precise->n_answered);
-	if (pthread_getcpuclockid(precise->thread, &clock) == 0) /* a long read is no hang */
-		*ret_n_done += (unsigned)(cpu_time(clock) / USEC_PER_MSEC);
 	if (precise->late)
-		return precise->pid;
-	return atomic_load(&slot->state) == SLOT_QUEUED ? slot->pid : 0;
+		pid = precise->pid;
+	else if (atomic_load(&slot->state) == SLOT_QUEUED)
+		pid = slot->pid;
+	*ret_n_done = n_finished + atomic_load(&precise->n_answered);
+	/* A long read is no hang. */
+	if (pid != 0 && pthread_getcpuclockid(precise->thread, &clock) == 0)
+		*ret_n_done += (unsigned)(cpu_time(clock) / USEC_PER_MSEC);
+	return pid;
 }
 
 int precise_replace(struct precise **precise)
