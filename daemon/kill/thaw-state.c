@@ -16,6 +16,7 @@
 
 #include "daemon/base/boot.h"
 #include "daemon/base/machine.h"
+#include "daemon/base/runtime.h"
 #include "daemon/kill/in-flight.h"
 #include "daemon/log/log.h"
 #include "lib/base/cleanup.h"
@@ -29,23 +30,12 @@
 #define THAW_PATIENCE_USEC (2 * USEC_PER_SEC)
 #define MESSAGE_PATH_SIZE  256
 
-static const char *runtime_directory(char *buf, size_t size)
-{
-	const char *directories = getenv("RUNTIME_DIRECTORY");
-
-	if (!directories)
-		return THAWED_DIRECTORY;
-	/* There may be several, systemd.exec(5). */
-	(void)snprintf(buf, size, "%.*s", (int)strcspn(directories, ":"), directories);
-	return buf;
-}
-
 /* Without systemd it does not exist yet. */
 static int open_directory(const char *path)
 {
 	int fd;
 
-	if (strcmp(path, THAWED_DIRECTORY) == 0)
+	if (strcmp(path, RUNTIME_DIRECTORY) == 0)
 		(void)mkdir(path, 0755);
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;

@@ -16,8 +16,6 @@
 
 struct in_flight;
 
-#define THAWED_DIRECTORY "/run/reckond"
-
 /*
  * Opens the file and repairs it; what it lists is left for thaw_state_recover().  0, or -errno
  * (-EBUSY: another reckond has it; -ENOTSUP: not on a tmpfs), also in f->ledger_error: the daemon
