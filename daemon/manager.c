@@ -382,6 +382,13 @@ static int open_recorder(void *userdata)
 	return recorder_new(m->in_flight, &m->tick->recorder);
 }
 
+static int start_private(void *userdata)
+{
+	struct manager *m = userdata;
+
+	return bus_listen(m->monitor->bus);
+}
+
 static int start_loader(void *userdata)
 {
 	struct manager *m = userdata;
@@ -423,6 +430,7 @@ int manager_new(const struct config_options *options, bool with_log, const struc
 	r = prepare(m);
 	if (r < 0)
 		return r;
+	m->probed->private_socket_error = startup_try("open the private socket", start_private, m);
 	r = with_log ? startup_try("start the thread for reloads", start_loader, m) : 0;
 	if (r < 0)
 		log_warning("No thread for reloads: %s; they delay samples of memory.",

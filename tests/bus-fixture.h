@@ -227,7 +227,7 @@ static inline void join(void)
 
 static inline bool is_joined(void)
 {
-	return test.m->monitor->bus->bus && bus_io_is_ready(test.m->monitor->bus);
+	return test.m->monitor->bus->link.bus && bus_io_is_ready(&test.m->monitor->bus->link);
 }
 
 static inline int on_answer(sd_bus_message *answer, void *userdata, sd_bus_error *error)
@@ -292,8 +292,8 @@ static inline void send_call(const struct call *call, const char *sender)
 static inline void renew_quota(void)
 {
 	quota_init(&test.m->monitor->bus->quota, clock_now());
-	test.m->monitor->bus->is_paused = false;
-	test.m->monitor->bus->cpu_used = 0;
+	test.m->monitor->bus->link.is_paused = false;
+	test.m->monitor->bus->cpu.used = test.m->monitor->bus->private_cpu.used = 0;
 }
 
 static inline void call(const struct call *call)
@@ -352,6 +352,7 @@ static inline int setup(void **state)
 		return -1;
 	setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent", 1);
 	setenv("STATE_DIRECTORY", "", 1);
+	setenv("RUNTIME_DIRECTORY", "", 1);
 	unsetenv("NOTIFY_SOCKET");
 	log_set_target(LOG_TARGET_NULL);
 	log_set_max_level(LOG_INFO);

@@ -111,11 +111,11 @@ static void test_joining_without_memory(void **state)
 		skip();
 #if FAIL_MALLOC_WORKS
 	for (; n < N_MALLOCS_MAX; n++) {
-		if (test.m->monitor->bus->bus) {
+		if (test.m->monitor->bus->link.bus) {
 			assert_int_equal(shutdown(sd_bus_get_fd(test.peer), SHUT_RDWR), 0);
 			pump();
 		}
-		assert_null(test.m->monitor->bus->bus);
+		assert_null(test.m->monitor->bus->link.bus);
 		n_mallocs = 0;
 		test.n_allowed = n;
 		join();
@@ -155,6 +155,59 @@ static void test_news_without_memory(void **state)
 #endif
 }
 
+/* A client of the private socket, which takes the place of the bus here. */
+static void connect_privately(const char *directory)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/private", directory);
+	assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+	test.peer = sd_bus_close_unref(test.peer);
+	assert_true(sd_bus_new(&test.peer) >= 0);
+	assert_true(sd_bus_set_fd(test.peer, fd, fd) >= 0);
+	assert_true(sd_bus_start(test.peer) >= 0);
+}
+
+/* Each allocation for a client fails, from its connection to its answer; the next client is
+ * answered. */
+static void test_private_clients_without_memory(void **state)
+{
+	static const struct call properties = PROPERTIES("GetAll", "s", .text = { BUS_INTERFACE });
+	char directory[] = "/tmp/test-bus-faults.XXXXXX", path[64];
+	unsigned n = 0;
+
+	assert_non_null(mkdtemp(directory));
+	setenv("RUNTIME_DIRECTORY", directory, 1);
+	assert_int_equal(bus_listen(test.m->monitor->bus), 0);
+	for (; n < N_MALLOCS_MAX; n++) {
+		connect_privately(directory);
+#if FAIL_MALLOC_WORKS
+		n_mallocs = 0;
+		test.n_allowed = n;
+#endif
+		call(&properties);
+		test.n_allowed = UINT32_MAX;
+		if (test.is_answered && !test.error[0] && (n_mallocs == 0 || !FAIL_MALLOC_WORKS))
+			break;
+		connect_privately(directory);
+		call(&properties);
+		for (unsigned i = 0; i < 5000 && !test.is_answered; i++) { /* it is paused */
+			usleep(1000);
+			renew_quota();
+			pump();
+		}
+		assert_true(test.is_answered);
+		assert_string_equal(test.error, "");
+	}
+	assert_true((n > 20 || !FAIL_MALLOC_WORKS) && n < N_MALLOCS_MAX);
+	test.peer = sd_bus_close_unref(test.peer);
+	test.m->monitor->bus = bus_free(test.m->monitor->bus);
+	snprintf(path, sizeof(path), "%s/private.lock", directory);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(directory), 0); /* the socket was removed */
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -163,6 +216,7 @@ int main(void)
 		TEST(test_answers_without_memory),
 		TEST(test_joining_without_memory),
 		TEST(test_news_without_memory),
+		TEST(test_private_clients_without_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Tests of what the bus decides without one: how long a message is, by its first 16 bytes
- * (bus-io.c); how long it waits before it connects again (bus.c). */
+ * (bus-io.c); how long it waits before it connects again (bus.c); which messages come with the end
+ * of a client's login (bus-private.c). */
 #include "daemon/bus/bus-internal.h"
 
 /* clang-format off */
@@ -34,6 +35,44 @@ static void test_message_size_is_of_header_and_body(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		assert_int_equal(bus_io_message_size(cases[i].header), cases[i].size);
+}
+
+static void test_messages_behind_begin(void **state)
+{
+#define AUTH	"\0AUTH EXTERNAL 30\r\n"
+#define BEGIN	"BEGIN\r\n"
+#define MESSAGE "l\1\0\1\4\0\0\0\1\0\0\0\10\0\0\0ffffffffbody" /* of 28 bytes */
+#define LARGE	"l\1\0\1\0\0\1\0\1\0\0\0\10\0\0\0ffffffff"
+#define CASE(text, cut, r)                                                                         \
+	{                                                                                          \
+		text, sizeof(text) - 1 - (cut), r                                                  \
+	}
+	static const struct {
+		const char *text;
+		size_t n;
+		int r;
+	} cases[] = {
+		CASE("", 0, 0),
+		CASE(AUTH, 0, 0),
+		CASE(AUTH BEGIN, 0, 0),
+		CASE(AUTH BEGIN, 1, 0), /* not all of it is there */
+		CASE(BEGIN MESSAGE, 0, 1),
+		CASE(BEGIN MESSAGE, 1, -EAGAIN),
+		CASE(BEGIN MESSAGE, 12, -EAGAIN),
+		CASE(BEGIN MESSAGE, 13, -EAGAIN), /* not even its header */
+		CASE(BEGIN MESSAGE, 27, -EAGAIN),
+		CASE(AUTH BEGIN MESSAGE MESSAGE, 0, 2),
+		CASE(AUTH BEGIN MESSAGE MESSAGE, 28, 1),
+		CASE(AUTH BEGIN MESSAGE MESSAGE, 27, -EAGAIN),
+		CASE(BEGIN MESSAGE BEGIN MESSAGE, 0, -EBADMSG), /* the second is none */
+		CASE(BEGIN LARGE, 0, -EBADMSG),
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_int_equal(
+			bus_private_behind_begin((const unsigned char *)cases[i].text, cases[i].n),
+			cases[i].r);
 }
 
 static void test_how_long_until_the_next_attempt(void **state)
@@ -70,6 +109,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_message_size_is_of_header_and_body),
 		cmocka_unit_test(test_how_long_until_the_next_attempt),
+		cmocka_unit_test(test_messages_behind_begin),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -48,18 +48,19 @@ static int setup(void **state)
 	if (!test.manager ||
 	    recorder_new(test.manager->in_flight, &test.manager->tick->recorder) < 0)
 		return -1;
+	test.bus->link.owner = test.bus;
 	test.bus->subject = manager_bus_subject(test.manager);
-	test.bus->bus = fuzz_connect(&test.fd);
-	test.bus->is_aligned = true;
+	test.bus->link.bus = fuzz_connect(&test.fd);
+	test.bus->link.is_aligned = true;
 	/* What was sent to log in. */
 	while (recv(test.fd, &(char[256]){ 0 }, 256, MSG_DONTWAIT) > 0)
 		;
-	return sd_bus_add_filter(test.bus->bus, NULL, on_message, NULL) < 0 ? -1 : 0;
+	return sd_bus_add_filter(test.bus->link.bus, NULL, on_message, NULL) < 0 ? -1 : 0;
 }
 
 static int teardown(void **state)
 {
-	sd_bus_close_unref(test.bus->bus);
+	sd_bus_close_unref(test.bus->link.bus);
 	if (test.fd >= 0)
 		close(test.fd);
 	free(test.bus);
@@ -105,8 +106,8 @@ static void send_bytes(size_t from, size_t to)
 static void read_all(void)
 {
 	for (int i = 0; i < 4; i++) {
-		test.bus->is_paused = false;
-		assert_true(bus_io_read(test.bus) >= 0);
+		test.bus->link.is_paused = false;
+		assert_true(bus_io_read(&test.bus->link) >= 0);
 	}
 }
 
@@ -120,17 +121,17 @@ static void test_a_message_in_parts(void **state)
 		unsigned n = test.n_messages;
 
 		send_bytes(0, cuts[i]);
-		test.bus->is_paused = false;
-		assert_true(bus_io_read(test.bus) >= 0);
-		assert_true(test.bus->is_paused);
-		assert_true(test.bus->paused_until > 0);
+		test.bus->link.is_paused = false;
+		assert_true(bus_io_read(&test.bus->link) >= 0);
+		assert_true(test.bus->link.is_paused);
+		assert_true(test.bus->link.paused_until > 0);
 		assert_int_equal(test.n_messages, n);
 		send_bytes(cuts[i], size);
 		read_all();
 		assert_int_equal(test.n_messages, n + 1);
 	}
-	assert_int_equal(bus_io_read(test.bus), 0); /* nothing is there */
-	assert_false(test.bus->is_lost);
+	assert_int_equal(bus_io_read(&test.bus->link), 0); /* nothing is there */
+	assert_false(test.bus->link.is_lost);
 }
 
 /* It is discarded, a piece in each turn, and the one after it is read. */
@@ -140,47 +141,47 @@ static void test_a_message_that_is_too_large(void **state)
 	unsigned turns = 0;
 
 	send_bytes(0, sent);
-	assert_int_equal(bus_io_read(test.bus), 0);
-	assert_int_equal(test.bus->to_skip, size - sent);
+	assert_int_equal(bus_io_read(&test.bus->link), 0);
+	assert_int_equal(test.bus->link.to_skip, size - sent);
 	while (sent < size) {
 		size_t n = size - sent < 32768 ? size - sent : 32768;
 
 		send_bytes(sent, sent + n);
 		sent += n;
-		assert_int_equal(bus_io_read(test.bus), 0);
+		assert_int_equal(bus_io_read(&test.bus->link), 0);
 		turns++;
 	}
 	assert_true(turns >= 3);
-	assert_int_equal(test.bus->to_skip, 0);
+	assert_int_equal(test.bus->link.to_skip, 0);
 	send_bytes(0, make_message(64));
 	read_all();
 	assert_int_equal(test.n_messages, 1);
 
 	/* It is not certain that a message begins there: nothing is discarded, the bus is left. */
-	test.bus->is_aligned = false;
+	test.bus->link.is_aligned = false;
 	(void)make_message(100 * 1024);
 	send_bytes(0, 32768);
-	assert_int_equal(bus_io_read(test.bus), -EMSGSIZE);
+	assert_int_equal(bus_io_read(&test.bus->link), -EMSGSIZE);
 }
 
 static void test_the_bus_disconnects(void **state)
 {
 	(void)make_message(100 * 1024);
 	send_bytes(0, 100);
-	assert_int_equal(bus_io_read(test.bus), 0);
-	assert_int_equal(bus_io_read(test.bus), 0); /* the rest is not there yet */
-	assert_false(test.bus->is_lost);
+	assert_int_equal(bus_io_read(&test.bus->link), 0);
+	assert_int_equal(bus_io_read(&test.bus->link), 0); /* the rest is not there yet */
+	assert_false(test.bus->link.is_lost);
 	close(test.fd);
 	test.fd = -1;
-	assert_int_equal(bus_io_read(test.bus), 0);
-	assert_true(test.bus->is_lost);
+	assert_int_equal(bus_io_read(&test.bus->link), 0);
+	assert_true(test.bus->link.is_lost);
 
 	/* Between two messages sd-bus finds it. */
-	test.bus->to_skip = 0;
-	(void)bus_io_read(test.bus);
-	(void)bus_io_read(test.bus);
-	assert_true(sd_bus_is_open(test.bus->bus) <= 0);
-	assert_false(bus_io_is_ready(test.bus));
+	test.bus->link.to_skip = 0;
+	(void)bus_io_read(&test.bus->link);
+	(void)bus_io_read(&test.bus->link);
+	assert_true(sd_bus_is_open(test.bus->link.bus) <= 0);
+	assert_false(bus_io_is_ready(&test.bus->link));
 }
 
 /* Not a message: sd-bus drops it, and what it has read besides is not known. */
@@ -191,8 +192,8 @@ static void test_nonsense_is_not_read_on(void **state)
 	message[0] = 'x';
 	assert_int_equal(bus_io_message_size(message), 0);
 	send_bytes(0, size);
-	for (int i = 0; i < 4 && sd_bus_is_open(test.bus->bus) > 0; i++)
-		if (bus_io_read(test.bus) < 0)
+	for (int i = 0; i < 4 && sd_bus_is_open(test.bus->link.bus) > 0; i++)
+		if (bus_io_read(&test.bus->link) < 0)
 			break;
 	assert_int_equal(test.n_messages, 0);
 }
@@ -201,7 +202,7 @@ static void test_nonsense_is_not_read_on(void **state)
  * while it reads a little. */
 static void test_a_bus_that_takes_nothing(void **state)
 {
-	struct bus *b = test.bus;
+	struct bus_link *b = &test.bus->link;
 	int unsent, fd = sd_bus_get_fd(b->bus);
 	char buf[4096] = { 0 };
 
@@ -229,7 +230,7 @@ static void test_a_bus_that_takes_nothing(void **state)
 /* It is read again when the pause is over, and not before. */
 static void test_a_pause_ends(void **state)
 {
-	struct bus *b = test.bus;
+	struct bus_link *b = &test.bus->link;
 
 	b->is_paused = true;
 	b->paused_until = clock_now() + 3600 * USEC_PER_SEC;

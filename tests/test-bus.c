@@ -75,15 +75,15 @@ static void test_a_bus_that_does_not_answer_is_left(void **state)
 	test.says_hello = false;
 	join();
 	assert_int_equal(test.n_hellos, 1);
-	assert_non_null(b->bus);
-	assert_false(bus_io_is_ready(b));
+	assert_non_null(b->link.bus);
+	assert_false(bus_io_is_ready(&b->link));
 	for (unsigned i = 0; i < 10; i++) { /* left, and joined again, later each time */
 		usec_t now = clock_now();
 
-		b->joined_at -= 11 * USEC_PER_SEC;
-		bus_io_on_check(b->check, 0, b);
+		b->link.joined_at -= 11 * USEC_PER_SEC;
+		bus_io_on_check(b->link.check, 0, &b->link);
 		bus_turn(b, now);
-		assert_null(b->bus);
+		assert_null(b->link.bus);
 		assert_int_equal(b->join_at - now, b->join_pause);
 		assert_int_equal(b->join_pause,
 				 min_u64(500 * USEC_PER_MSEC << i, 60 * USEC_PER_SEC));
@@ -91,8 +91,8 @@ static void test_a_bus_that_does_not_answer_is_left(void **state)
 		assert_int_equal(test.n_hellos, 2 + i);
 		assert_false(is_joined());
 	}
-	b->joined_at -= 11 * USEC_PER_SEC;
-	bus_io_on_check(b->check, 0, b);
+	b->link.joined_at -= 11 * USEC_PER_SEC;
+	bus_io_on_check(b->link.check, 0, &b->link);
 	bus_turn(b, clock_now());
 	test.says_hello = true;
 	join();
@@ -112,7 +112,7 @@ static void test_a_bus_that_is_not_there(void **state)
 
 		setenv("DBUS_SYSTEM_BUS_ADDRESS", addresses[i], 1);
 		join();
-		assert_null(b->bus);
+		assert_null(b->link.bus);
 		assert_true(b->join_at > clock_now());
 		assert_true(b->join_pause > pause);
 	}
@@ -294,7 +294,7 @@ static void test_questions_that_are_not_answered(void **state)
 	assert_int_equal(test.m->monitor->bus->n_questions, 16);
 	assert_int_equal(shutdown(sd_bus_get_fd(test.peer), SHUT_RDWR), 0);
 	pump();
-	assert_null(test.m->monitor->bus->bus);
+	assert_null(test.m->monitor->bus->link.bus);
 	assert_int_equal(test.m->monitor->bus->n_questions, 0);
 	assert_int_equal(test.m->config->n_reloads, 0);
 }

@@ -5,7 +5,8 @@
  * sd-bus can check by itself (methods without SD_BUS_VTABLE_UNPRIVILEGED), but it queries the bus
  * for the caller's credentials and blocks until the reply (sd_bus_query_sender_privilege(), by
  * sd_bus_get_name_creds(), of libsystemd 252 to 257).  Nothing may block here, so the same query is
- * made asynchronously.  This is the second check: the first is the bus's policy file.
+ * made asynchronously.  This is the second check: the first is the bus's policy file.  Clients of
+ * the private socket are checked when they connect (bus-private.c).
  *
  * Where /proc is mounted with hidepid=, a user cannot see the processes of other users; what the
  * daemon reads as root is then returned to root only.
@@ -81,6 +82,10 @@ int bus_call_if_permitted(struct bus *b, sd_bus_message *call, bus_answer_fn the
 	struct question *question;
 	int r;
 
+	if (bus_link_of(b, call)->label) { /* it was checked when it connected */
+		r = then(b, call);
+		return r < 0 ? r : 1;
+	}
 	if (b->n_questions == QUESTIONS_MAX)
 		return bus_refuse(b, call, "Too many calls are waiting.");
 	question = malloc(sizeof(*question));
@@ -90,7 +95,7 @@ int bus_call_if_permitted(struct bus *b, sd_bus_message *call, bus_answer_fn the
 		(struct question){ b->questions, b, NULL, sd_bus_message_ref(call), then, why_not };
 	b->questions = question;
 	b->n_questions++;
-	r = sd_bus_call_method_async(b->bus, &question->slot, "org.freedesktop.DBus",
+	r = sd_bus_call_method_async(b->link.bus, &question->slot, "org.freedesktop.DBus",
 				     "/org/freedesktop/DBus", "org.freedesktop.DBus",
 				     "GetConnectionUnixUser", on_user, question, "s",
 				     sd_bus_message_get_sender(call));

@@ -172,7 +172,7 @@ int bus_list_candidates(struct bus *b, sd_bus_message *call)
 	}
 	if (r >= 0)
 		r = sd_bus_message_close_container(reply);
-	return r < 0 ? r : sd_bus_send(b->bus, reply, NULL);
+	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
 static int answer_no_such_process(sd_bus_message *call, uint32_t pid)
@@ -294,5 +294,5 @@ int bus_answer_explain(struct bus *b, sd_bus_message *call)
 		r = pid == 0 ? answer_machine(b, reply) : answer_process(b, reply, &e);
 	if (r >= 0)
 		r = sd_bus_message_close_container(reply);
-	return r < 0 ? r : sd_bus_send(b->bus, reply, NULL);
+	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }

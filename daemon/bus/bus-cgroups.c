@@ -109,5 +109,5 @@ int bus_list_cgroups(struct bus *b, sd_bus_message *call)
 		r = append(b, reply, &largest.items[i]);
 	if (r >= 0)
 		r = sd_bus_message_close_container(reply);
-	return r < 0 ? r : sd_bus_send(b->bus, reply, NULL);
+	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }

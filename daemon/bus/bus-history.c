@@ -108,7 +108,7 @@ static int answer(struct bus *b, sd_bus_message *call, uint64_t before, uint32_t
 	}
 	if (r >= 0)
 		r = sd_bus_message_close_container(reply);
-	return r < 0 ? r : sd_bus_send(b->bus, reply, NULL);
+	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
 int bus_answer_history(struct bus *b, sd_bus_message *call)
@@ -171,11 +171,11 @@ int bus_say_killed(struct bus *b, const struct history_entry *entry)
 	int r;
 
 	b->reported_id = entry->id;
-	r = sd_bus_message_new_signal(b->bus, &signal, BUS_PATH, BUS_INTERFACE, "Killed");
+	r = sd_bus_message_new_signal(b->link.bus, &signal, BUS_PATH, BUS_INTERFACE, "Killed");
 	if (r >= 0)
 		r = append_entry(b, signal,
 				 bus_hides_processes(b) ? anonymous(entry, &buf) : entry);
-	return r < 0 ? r : sd_bus_send(b->bus, signal, NULL);
+	return r < 0 ? r : sd_bus_send(b->link.bus, signal, NULL);
 }
 
 void bus_forget_killed(struct bus *b)

@@ -2,11 +2,11 @@
 /*
  * bus-internal: what the files of the bus share; included by them alone.
  *
- * bus.c connects and disconnects; bus-io.c reads the socket and decides when something may be sent;
- * bus-queue.c admits calls and queues them.  bus-manager.c has the interface's table and what is
- * answered at once, bus-properties.c its properties; bus-answer.c, bus-cgroups.c and bus-history.c
- * what has to wait; bus-signals.c the signals; bus-access.c which callers may change something;
- * bus-log.c org.freedesktop.LogControl1.
+ * bus.c connects and disconnects; bus-private.c has the connections of the private socket; bus-io.c
+ * reads a socket and decides when something may be sent; bus-queue.c admits calls and queues them.
+ * bus-manager.c has the interface's table and what is answered at once, bus-properties.c its
+ * properties; bus-answer.c, bus-cgroups.c and bus-history.c what has to wait; bus-signals.c the
+ * signals; bus-access.c which callers may change something; bus-log.c org.freedesktop.LogControl1.
  */
 #pragma once
 
@@ -40,7 +40,8 @@
 /* Behind the timer, triggers and signals, all of which are at NORMAL or before. */
 #define BUS_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
 
-/* Calls that wait for their answer. */
+/* Calls that wait for their answer: of the bus, and as many of all clients of the private socket.
+ */
 #define BUS_WAITING_MAX 64
 /* No row is added to an answer of this size.  A row is at most as large, so that a whole answer
  * fits into the socket's buffer (bus-io.c). */
@@ -59,6 +60,7 @@ enum bus_need {
 };
 
 struct bus_waiting {
+	struct bus_link *link; /* that it came by */
 	sd_bus_message *call;
 	bus_answer_fn answer;
 	enum bus_need need;
@@ -74,37 +76,54 @@ struct bus_low_memory {
 	usec_t forecast_usec;
 };
 
-struct bus {
-	struct bus_subject subject;
-	sd_bus *bus;	       /* NULL: not joined */
-	sd_event_source *work; /* one step at a time of all that is below */
+/* CPU time that was used since. */
+struct bus_cpu {
+	usec_t used, began;
+};
+
+/* A connection: to the system bus, or of a client of the private socket. */
+struct bus_link {
+	struct bus *owner;
+	sd_bus *bus;	   /* NULL: there is none */
+	const char *label; /* of a client, as the sender of its calls; NULL: the system bus */
 
 	/* bus-io.c */
-	sd_event_source *io;	/* the bus's socket; NULL: not joined */
+	sd_event_source *io;	/* its socket; NULL: there is none */
 	sd_event_source *check; /* by the clock */
 	usec_t joined_at;
-	usec_t cpu_at, cpu_used, period_began;
+	usec_t called_at;     /* of a client: the last message, or joined_at */
+	usec_t partial_since; /* of a client: the rest of a message is waited for; 0: it is not */
+	unsigned n_messages;
 	bool is_paused;
 	usec_t paused_until;
 	bool has_no_room; /* for an answer */
 	int n_unsent;	  /* bytes in the socket at moved_at */
 	usec_t moved_at;  /* when something was last taken from it */
+	bool was_ready;	  /* this connection, at some time */
 	bool is_stuck;	  /* nothing was taken for too long */
 	bool is_lost;	  /* it is closed, or cannot be used */
 	bool is_half;	  /* an object could not be added to it: it cannot be freed */
 	bool is_aligned;  /* a message begins at what is next in the socket */
 	uint64_t to_skip; /* of a message that is too large */
+};
+
+struct bus {
+	struct bus_subject subject;
+	struct bus_link link;	     /* to the system bus */
+	struct bus_private *private; /* NULL: there is no private socket */
+	sd_event_source *work;	     /* one step at a time of all that is below */
+	usec_t cpu_at;
+	struct bus_cpu cpu, private_cpu; /* of the system bus, and of all clients */
 
 	sd_event_source *join_timer; /* for the first attempts */
 	usec_t join_at;
 	usec_t join_pause;     /* the last: bus_join_pause() */
-	bool was_ready;	       /* this connection, at some time */
 	bool is_refused;       /* the name: nothing to gain by staying */
 	bool has_reported_why; /* we are not on the bus */
 	usec_t stuck_reported_at;
 
 	struct quota quota;
-	struct bus_waiting waiting[BUS_WAITING_MAX]; /* in the order in which they came */
+	struct bus_waiting waiting[2 * BUS_WAITING_MAX]; /* in the order in which they came */
 	unsigned n_waiting;
 	struct question *questions; /* of ours: bus-access.c */
 	unsigned n_questions;
@@ -145,8 +164,19 @@ struct bus {
 	struct bus_low_memory low_memory;
 };
 
-/* bus.c: enables the work if there is some. */
+/* bus.c */
+
+/* Enables the work if there is some. */
 void bus_schedule(struct bus *bus);
+/* One that is off. */
+int bus_add_timer(struct bus *bus, sd_event_time_handler_t callback, void *userdata,
+		  sd_event_source **ret);
+/* Of a connection that has its sd_bus: our objects, and the filter of what comes. */
+int bus_link_serve(struct bus_link *link);
+/* It is to be left. */
+bool bus_link_is_over(const struct bus_link *link);
+/* Does not wait for what has not been sent. */
+void bus_link_leave(struct bus_link *link);
 
 /* What became of an attempt to join, or of a connection. */
 enum bus_end {
@@ -159,26 +189,52 @@ enum bus_end {
  * made. Pure. */
 usec_t bus_join_pause(usec_t last, enum bus_end end, usec_t joined_for);
 
+/* bus-private.c */
+
+/* The connection that the call came by. */
+struct bus_link *bus_link_of(struct bus *bus, sd_bus_message *call);
+/* What its sender may get: clients have an allowance of their own. */
+struct quota *bus_link_quota(struct bus_link *link);
+/* Closes one that is over; false: none is. */
+bool bus_private_close_one(struct bus *bus);
+bool bus_private_is_over(const struct bus *bus);
+/* Sets the events and the times that are waited for. */
+void bus_private_update(struct bus *bus);
+void bus_private_free(struct bus *bus);
+/* How many whole messages are behind BEGIN in this part of a client's login; -EAGAIN: the last is
+ * not complete; -EBADMSG: they are not messages, or too large.  Pure. */
+int bus_private_behind_begin(const unsigned char *text, size_t n);
+
 /* bus-io.c */
-int bus_io_attach(struct bus *bus);
-void bus_io_detach(struct bus *bus);
-int bus_io_on_check(sd_event_source *source, uint64_t usec, void *bus);
+int bus_io_attach(struct bus_link *link);
+void bus_io_detach(struct bus_link *link);
+int bus_io_on_check(sd_event_source *source, uint64_t usec, void *link);
 /* Sets the events and the time that are waited for. */
-void bus_io_update(struct bus *bus);
+void bus_io_update(struct bus_link *link);
 /* Connected, authenticated, and Hello was answered. */
-bool bus_io_is_ready(const struct bus *bus);
+bool bus_io_is_ready(const struct bus_link *link);
 /* An answer would fit into the socket as a whole, and not be queued in memory. */
-bool bus_io_has_room(struct bus *bus);
-/* CPU time from the first call to the second is charged to the bus. */
+bool bus_io_has_room(struct bus_link *link);
+/* CPU time from the first call to the second is charged to the connection. */
 void bus_io_begin_cost(struct bus *bus);
-void bus_io_count_cost(struct bus *bus);
-/* Reads one message, or discards more of one that is too large.  -errno: the bus is to be left. */
-int bus_io_read(struct bus *bus);
+void bus_io_count_cost(struct bus_link *link);
+/* Nothing is read, or answered, until then. */
+void bus_io_pause(struct bus_link *link, usec_t until);
+/* Reads one message, or discards more of one that is too large.  -errno: the connection is to be
+ * left. */
+int bus_io_read(struct bus_link *link);
 /* The length of the message with this header, all of it; 0: not a message. */
 uint64_t bus_io_message_size(const unsigned char header[static 16]);
+/* No call needs more. */
+#define BUS_MESSAGE_MAX (64 * KIB)
+/* The fixed part of a message, which has the lengths of the rest (D-Bus specification, "Message
+ * Format"). */
+#define BUS_HEADER_SIZE 16
+/* Logs in, or continues with it; as sd_bus_process(). */
+int bus_private_log_in(struct bus_link *link);
 
 /* bus-manager.c */
-int bus_add_manager(struct bus *bus);
+int bus_add_manager(struct bus_link *link);
 
 /* bus-properties.c: each an sd_bus_property_get_t. */
 typedef int bus_property_fn(sd_bus *bus, const char *path, const char *interface,
@@ -198,7 +254,7 @@ void bus_read_memory(struct bus *bus);
 /* bus-queue.c */
 
 /* May this call be answered?  Returns what a filter does: 0: continue; 1: it is handled. */
-int bus_admit(struct bus *bus, sd_bus_message *call);
+int bus_admit(struct bus_link *link, sd_bus_message *call);
 /* Answers with LimitsExceeded, if there is room.  Returns what a method handler does. */
 int bus_refuse(struct bus *bus, sd_bus_message *call, const char *why);
 /* Takes the call: it is answered later, or refused now.  What a method handler returns. */
@@ -209,8 +265,9 @@ bool bus_is_to_wait(const struct bus *bus);
 bool bus_can_answer(struct bus *bus);
 /* One step towards the next answer, or that answer. */
 void bus_answer(struct bus *bus);
-/* The caller has disconnected. */
-void bus_drop_answers(struct bus *bus);
+/* The connection is left: its calls are dropped. */
+void bus_drop_answers(struct bus_link *link);
+bool bus_has_waiting(const struct bus_link *link);
 
 /* The part of a list that was requested. */
 struct bus_page {
@@ -251,7 +308,9 @@ int bus_say_killed(struct bus *bus, const struct history_entry *entry);
 void bus_forget_killed(struct bus *bus);
 
 /* bus-access.c: answers by then() if the caller is root (or the user that the daemon runs as), else
- * with the error.  What a method handler returns. */
+ * with the error.  What a method handler returns.  (No other user is a client of the private
+ * socket.)
+ */
 int bus_call_if_permitted(struct bus *bus, sd_bus_message *call, bus_answer_fn then,
 			  const char *why_not);
 /* The bus is left: no answer will come. */
@@ -260,7 +319,7 @@ void bus_drop_questions(struct bus *bus);
 bool bus_hides_processes(struct bus *bus);
 
 /* bus-log.c */
-int bus_add_log_control(struct bus *bus);
+int bus_add_log_control(struct bus_link *link);
 
 /* Text that other programs chose, as the bus requires it: valid UTF-8; as "s", and as "{sv}". */
 int bus_append_foreign(struct bus *bus, sd_bus_message *message, const char *text);

@@ -100,7 +100,8 @@ static int set(struct bus *b, sd_bus_message *call)
 	if (r <= 0)
 		return sd_bus_reply_method_errorf(call, SD_BUS_ERROR_INVALID_ARGS,
 						  "%s.%s is a string.", interface, property);
-	r = setter(b->bus, LOG_CONTROL_PATH, interface, property, call, b, &error);
+	r = setter(sd_bus_message_get_bus(call), LOG_CONTROL_PATH, interface, property, call, b,
+		   &error);
 	return r < 0 ? sd_bus_reply_method_errno(call, r, &error)
 		     : sd_bus_reply_method_return(call, NULL);
 }
@@ -114,13 +115,13 @@ static int on_call(sd_bus_message *call, void *userdata, sd_bus_error *error)
 	return bus_call_if_permitted(userdata, call, set, "Only root may do this.");
 }
 
-int bus_add_log_control(struct bus *b)
+int bus_add_log_control(struct bus_link *link)
 {
 	int r;
 
-	r = sd_bus_add_object(b->bus, NULL, LOG_CONTROL_PATH, on_call, b);
+	r = sd_bus_add_object(link->bus, NULL, LOG_CONTROL_PATH, on_call, link->owner);
 	if (r < 0)
 		return r;
-	return sd_bus_add_object_vtable(b->bus, NULL, LOG_CONTROL_PATH, LOG_CONTROL_INTERFACE,
-					vtable, b);
+	return sd_bus_add_object_vtable(link->bus, NULL, LOG_CONTROL_PATH, LOG_CONTROL_INTERFACE,
+					vtable, link->owner);
 }

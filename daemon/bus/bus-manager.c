@@ -99,7 +99,7 @@ static int list_rules(struct bus *b, sd_bus_message *call)
 	}
 	if (r >= 0)
 		r = sd_bus_message_close_container(reply);
-	return r < 0 ? r : sd_bus_send(b->bus, reply, NULL);
+	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
 static int method_list_rules(sd_bus_message *call, void *userdata, sd_bus_error *error)
@@ -155,7 +155,7 @@ static int list_policies(struct bus *b, sd_bus_message *call)
 	}
 	if (r >= 0)
 		r = sd_bus_message_close_container(reply);
-	return r < 0 ? r : sd_bus_send(b->bus, reply, NULL);
+	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
 static int method_list_policies(sd_bus_message *call, void *userdata, sd_bus_error *error)
@@ -261,7 +261,8 @@ static const sd_bus_vtable vtable[] = {
 };
 /* clang-format on */
 
-int bus_add_manager(struct bus *b)
+int bus_add_manager(struct bus_link *link)
 {
-	return sd_bus_add_object_vtable(b->bus, NULL, BUS_PATH, BUS_INTERFACE, vtable, b);
+	return sd_bus_add_object_vtable(link->bus, NULL, BUS_PATH, BUS_INTERFACE, vtable,
+					link->owner);
 }

@@ -362,8 +362,8 @@ static int append_property(struct bus *b, sd_bus_message *reply, size_t i)
 	int r = sd_bus_message_open_container(reply, 'v', properties[i].type);
 
 	if (r >= 0)
-		r = properties[i].get(b->bus, BUS_PATH, BUS_INTERFACE, properties[i].name, reply, b,
-				      NULL);
+		r = properties[i].get(b->link.bus, BUS_PATH, BUS_INTERFACE, properties[i].name,
+				      reply, b, NULL);
 	b->n_bytes += 64;
 	return r < 0 ? r : sd_bus_message_close_container(reply);
 }
@@ -397,5 +397,5 @@ int bus_answer_properties(struct bus *b, sd_bus_message *call)
 	for (size_t i = 0; r >= 0 && name && i < ARRAY_SIZE(properties); i++)
 		if (strcmp(properties[i].name, name) == 0)
 			r = append_property(b, reply, i);
-	return r < 0 ? r : sd_bus_send(b->bus, reply, NULL);
+	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }

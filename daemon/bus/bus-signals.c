@@ -179,13 +179,13 @@ void bus_forget_news(struct bus *b)
 
 static int emit_state_changed(struct bus *b, enum regime_state old, enum regime_state new)
 {
-	return sd_bus_emit_signal(b->bus, BUS_PATH, BUS_INTERFACE, "StateChanged", "ss",
+	return sd_bus_emit_signal(b->link.bus, BUS_PATH, BUS_INTERFACE, "StateChanged", "ss",
 				  regime_to_string(old), regime_to_string(new));
 }
 
 static int emit_low_memory(struct bus *b, const struct bus_low_memory *low)
 {
-	return sd_bus_emit_signal(b->bus, BUS_PATH, BUS_INTERFACE, "LowMemory", "a{sv}", 6,
+	return sd_bus_emit_signal(b->link.bus, BUS_PATH, BUS_INTERFACE, "LowMemory", "a{sv}", 6,
 				  "Policy", "s", low->policy, "Level", "s",
 				  policy_action_to_string(low->action), "MemoryAvailable", "t",
 				  low->available, "SwapFree", "t", low->swap_free, "NextPolicy",
@@ -197,7 +197,7 @@ static int emit_properties(struct bus *b, const char *const *names)
 	if (!names[0])
 		return 0;
 	b->n_bytes = 0; /* of the last answer */
-	return sd_bus_emit_properties_changed_strv(b->bus, BUS_PATH, BUS_INTERFACE,
+	return sd_bus_emit_properties_changed_strv(b->link.bus, BUS_PATH, BUS_INTERFACE,
 						   (char **)(uintptr_t)names);
 }
 

@@ -69,31 +69,24 @@ int bus_append_foreign_member(struct bus *b, sd_bus_message *message, const char
 	return r;
 }
 
-/* Does not wait for what has not been sent. */
-static void leave(struct bus *b)
+void bus_link_leave(struct bus_link *link)
 {
-	bus_drop_answers(b);
-	bus_drop_questions(b);
-	bus_io_detach(b);
-	if (b->is_half) {
+	bus_drop_answers(link);
+	bus_io_detach(link);
+	if (link->is_half) {
 		/* libsystemd (252) has the node of an object for which there was no memory still
 		 * in its table, and asserts that there is none when it frees the bus. */
-		sd_bus_close(b->bus);
-		b->bus = NULL;
+		sd_bus_close(link->bus);
+		link->bus = NULL;
 	}
-	b->is_half = false;
-	b->bus = sd_bus_close_unref(b->bus);
+	link->is_half = false;
+	link->bus = sd_bus_close_unref(link->bus);
 }
 
-static int add_objects(struct bus *b)
+static void leave(struct bus *b)
 {
-	int r;
-
-	r = bus_add_manager(b);
-	if (r >= 0)
-		r = bus_add_log_control(b);
-	b->is_half = r < 0;
-	return r;
+	bus_drop_questions(b);
+	bus_link_leave(&b->link);
 }
 
 /* Called for each message before sd-bus handles it.  Only calls are accepted from senders other
@@ -101,19 +94,35 @@ static int add_objects(struct bus *b)
  * outside of its own callbacks. */
 static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
-	struct bus *b = userdata;
+	struct bus_link *link = userdata;
 	const char *sender = sd_bus_message_get_sender(message);
 	uint8_t type = 0;
 
-	bus_io_count_cost(b);
+	bus_io_count_cost(link);
 	if (sd_bus_message_is_signal(message, "org.freedesktop.DBus.Local", "Disconnected") > 0) {
-		bus_schedule(b);
+		bus_schedule(link->owner);
 		return 0;
 	}
+	link->n_messages++;
+	link->called_at = clock_now();
 	(void)sd_bus_message_get_type(message, &type);
 	if (type == SD_BUS_MESSAGE_METHOD_CALL)
-		return bus_admit(b, message);
-	return !sender || strcmp(sender, "org.freedesktop.DBus") != 0;
+		return bus_admit(link, message);
+	return link->label || !sender || strcmp(sender, "org.freedesktop.DBus") != 0;
+}
+
+int bus_link_serve(struct bus_link *link)
+{
+	int r;
+
+	r = sd_bus_add_filter(link->bus, NULL, on_message, link);
+	if (r < 0)
+		return r;
+	r = bus_add_manager(link);
+	if (r >= 0)
+		r = bus_add_log_control(link);
+	link->is_half = r < 0;
+	return r;
 }
 
 static int on_name(sd_bus_message *reply, void *userdata, sd_bus_error *error)
@@ -191,18 +200,16 @@ static int join(struct bus *b)
 
 	if (is_absent())
 		return -ENOENT;
-	r = open_bus(&b->bus);
+	r = open_bus(&b->link.bus);
 	if (r >= 0)
-		r = bus_io_attach(b);
+		r = bus_io_attach(&b->link);
 	if (r >= 0)
-		r = sd_bus_add_filter(b->bus, NULL, on_message, b);
-	if (r >= 0)
-		r = add_objects(b);
+		r = bus_link_serve(&b->link);
 	/* In the queue, should another object hold it: the bus is freed when that one drops it. */
 	if (r >= 0)
-		r = sd_bus_request_name_async(b->bus, NULL, BUS_NAME, SD_BUS_NAME_QUEUE, on_name,
-					      b);
-	bus_io_update(b);
+		r = sd_bus_request_name_async(b->link.bus, NULL, BUS_NAME, SD_BUS_NAME_QUEUE,
+					      on_name, b);
+	bus_io_update(&b->link);
 	return r < 0 ? r : 0;
 }
 
@@ -232,7 +239,7 @@ static void try_to_join(struct bus *b, usec_t now)
 {
 	int r;
 
-	if (b->bus || now < b->join_at || bus_is_to_wait(b))
+	if (b->link.bus || now < b->join_at || bus_is_to_wait(b))
 		return;
 	r = join(b);
 	bus_forget_news(b);
@@ -255,20 +262,25 @@ static int on_join_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-static bool is_over(struct bus *b)
+bool bus_link_is_over(const struct bus_link *link)
 {
-	return b->bus &&
-	       (b->is_refused || b->is_stuck || b->is_lost || sd_bus_is_open(b->bus) <= 0);
+	return link->bus && (link->is_stuck || link->is_lost || sd_bus_is_open(link->bus) <= 0);
+}
+
+static bool is_over(const struct bus *b)
+{
+	return (b->link.bus && b->is_refused) || bus_link_is_over(&b->link);
 }
 
 static void report_lost(struct bus *b, usec_t now)
 {
-	if (b->is_stuck &&
+	if (b->link.is_stuck &&
 	    (b->stuck_reported_at == 0 || now - b->stuck_reported_at >= STUCK_AGAIN_USEC)) {
 		log_notice("bus: %s; disconnecting, to connect again",
-			   b->was_ready ? "accepts nothing of what is sent" : "does not answer");
+			   b->link.was_ready ? "accepts nothing of what is sent"
+					     : "does not answer");
 		b->stuck_reported_at = now;
-	} else if (!b->is_stuck && !b->has_reported_why) {
+	} else if (!b->link.is_stuck && !b->has_reported_why) {
 		log_notice("bus: lost, continuing without it");
 		b->has_reported_why = true;
 	}
@@ -278,7 +290,7 @@ static enum bus_end end_of(const struct bus *b)
 {
 	if (b->is_refused)
 		return BUS_END_REFUSED;
-	return b->was_ready ? BUS_END_LOST : BUS_END_SILENT;
+	return b->link.was_ready ? BUS_END_LOST : BUS_END_SILENT;
 }
 
 /* Not in the bus's own callbacks. */
@@ -291,7 +303,7 @@ static void leave_if_over(struct bus *b, usec_t now)
 	end = end_of(b);
 	if (end != BUS_END_REFUSED)
 		report_lost(b, now);
-	b->join_pause = bus_join_pause(b->join_pause, end, sub_u64(now, b->joined_at));
+	b->join_pause = bus_join_pause(b->join_pause, end, sub_u64(now, b->link.joined_at));
 	leave(b);
 	join_after(b, now, b->join_pause);
 	b->is_refused = false;
@@ -299,12 +311,13 @@ static void leave_if_over(struct bus *b, usec_t now)
 
 void bus_schedule(struct bus *b)
 {
-	bool has_work = is_over(b) || (bus_io_is_ready(b) && !b->has_no_room &&
-				       (bus_has_news(b) || (!b->is_paused && bus_can_answer(b))));
+	bool can_say_news = bus_io_is_ready(&b->link) && !b->link.has_no_room && bus_has_news(b);
+	bool has_work = is_over(b) || bus_private_is_over(b) || can_say_news || bus_can_answer(b);
 
 	/* Fails for a source that is none only. */
 	(void)sd_event_source_set_enabled(b->work, has_work ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
-	bus_io_update(b);
+	bus_io_update(&b->link);
+	bus_private_update(b);
 }
 
 void bus_turn(struct bus *b, usec_t now)
@@ -335,21 +348,22 @@ static int on_work(sd_event_source *source, void *userdata)
 
 	if (is_over(b))
 		leave_if_over(b, clock_now());
-	else if (!bus_io_is_ready(b) || !bus_io_has_room(b))
-		; /* an event will tell when that changes */
-	else if (bus_has_news(b))
+	else if (bus_private_close_one(b))
+		; /* one at a time */
+	else if (bus_io_is_ready(&b->link) && bus_has_news(b) && bus_io_has_room(&b->link))
 		bus_say_news(b);
 	else if (bus_can_answer(b))
 		bus_answer(b);
-	bus_io_count_cost(b);
+	bus_io_count_cost(&b->link);
 	bus_schedule(b);
 	return 0;
 }
 
-static int add_timer(struct bus *b, sd_event_time_handler_t callback, sd_event_source **ret)
+int bus_add_timer(struct bus *b, sd_event_time_handler_t callback, void *userdata,
+		  sd_event_source **ret)
 {
 	int r = sd_event_add_time(b->subject.event, ret, CLOCK_MONOTONIC, 0, TIMER_SLACK, callback,
-				  b);
+				  userdata);
 
 	if (r >= 0)
 		r = sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
@@ -367,9 +381,9 @@ static int add_sources(struct bus *b)
 	if (r >= 0)
 		r = sd_event_source_set_priority(b->work, BUS_PRIORITY);
 	if (r >= 0)
-		r = add_timer(b, bus_io_on_check, &b->check);
+		r = bus_add_timer(b, bus_io_on_check, &b->link, &b->link.check);
 	if (r >= 0)
-		r = add_timer(b, on_join_timer, &b->join_timer);
+		r = bus_add_timer(b, on_join_timer, b, &b->join_timer);
 	return r;
 }
 
@@ -381,6 +395,7 @@ int bus_new(const struct bus_subject *subject, struct bus **ret)
 	if (!b)
 		return -ENOMEM;
 	b->subject = *subject;
+	b->link.owner = b;
 	quota_init(&b->quota, clock_now());
 	r = add_sources(b);
 	if (r < 0) {
@@ -396,9 +411,10 @@ struct bus *bus_free(struct bus *b)
 	if (!b)
 		return NULL;
 	leave(b);
+	bus_private_free(b);
 	bus_forget_preview(b);
 	sd_event_source_disable_unref(b->work);
-	sd_event_source_disable_unref(b->check);
+	sd_event_source_disable_unref(b->link.check);
 	sd_event_source_disable_unref(b->join_timer);
 	free(b);
 	return NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * bus: the daemon on the D-Bus system bus, as org.reckond1(5) describes it: any user may query it,
- * root may change settings, and it sends signals.
+ * root may change settings, and it sends signals.  And on a socket of its own, for root alone.
  *
  * Nothing here blocks: queries to the bus are asynchronous, sources have a lower priority than
  * those that call tick(), and there is at most one step a turn of the loop.  What takes long to
@@ -57,6 +57,10 @@ struct bus_subject {
 /* Makes what it needs of the event loop; the bus itself is joined by bus_turn(). */
 int bus_new(const struct bus_subject *subject, struct bus **ret);
 struct bus *bus_free(struct bus *bus);
+
+/* The private socket in the runtime directory, where root is answered without a bus.  0, or -errno
+ * (-ENOENT: there is no such directory; -EBUSY: another reckond has it): it continues without. */
+int bus_listen(struct bus *bus);
 
 /* After each sample: joins the bus, or continues with what is to be reported and answered.  (bus
  * may be NULL in all of these.) */

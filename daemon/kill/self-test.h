@@ -35,6 +35,7 @@ struct probe_results {
 	int memory_lock_error;
 	int oom_score_adj_error;
 	int fifo_error;
+	int private_socket_error; /* why there is none, or 0 */
 	int self_test_result[_KILL_STEP_MAX];
 	int thaw_error[2];	/* by "is v1": where it could not be tested */
 	bool in_user_namespace; /* and others are outside of it */

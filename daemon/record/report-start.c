@@ -201,6 +201,13 @@ static void report_lacks(struct reporter *rep)
 			"groups that are thawed are not frozen again if reckond is killed: no file 'thawed' "
 			"in the runtime directory: %s",
 			thaw_state_strerror(rep->f->ledger_error));
+	if (rep->probed->private_socket_error < 0)
+		say_lack(rep->probed, error_is_denied(rep->probed->private_socket_error),
+			 "root cannot query reckond without a bus: no socket 'private' in the "
+			 "runtime directory: %s",
+			 rep->probed->private_socket_error == -EBUSY
+				 ? "another reckond has it"
+				 : strerror(-rep->probed->private_socket_error));
 	if (!rep->f->config->policies.dry_run)
 		report_self_test(rep);
 	report_doubts(rep);

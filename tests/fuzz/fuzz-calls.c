@@ -48,21 +48,21 @@ static size_t bytes_in(int fd)
 /* One turn of the loop; false: nothing more can be read. */
 static bool read_one(void)
 {
-	int fd = sd_bus_get_fd(bus.bus);
+	int fd = sd_bus_get_fd(bus.link.bus);
 	unsigned char header[HEADER_SIZE];
 	size_t n_before, n_read;
-	uint64_t size = bus.to_skip;
+	uint64_t size = bus.link.to_skip;
 
 	if (size == 0 && recv(fd, header, sizeof(header), MSG_PEEK) == (ssize_t)sizeof(header))
 		size = bus_io_message_size(header);
-	FUZZ_CHECK(bus.to_skip > 0 || size == 0 || size >= HEADER_SIZE);
+	FUZZ_CHECK(bus.link.to_skip > 0 || size == 0 || size >= HEADER_SIZE);
 	n_before = bytes_in(fd);
-	bus.is_aligned = true;
-	if (bus_io_read(&bus) < 0 || bus.is_lost || sd_bus_is_open(bus.bus) <= 0)
+	bus.link.is_aligned = true;
+	if (bus_io_read(&bus.link) < 0 || bus.link.is_lost || sd_bus_is_open(bus.link.bus) <= 0)
 		return false;
 	n_read = n_before - bytes_in(fd);
 	/* A message is read as a whole, and nothing after it; what is discarded is one. */
-	FUZZ_CHECK(n_read == 0 || n_read == size || n_read + bus.to_skip == size);
+	FUZZ_CHECK(n_read == 0 || n_read == size || n_read + bus.link.to_skip == size);
 	return n_read > 0;
 }
 
@@ -78,15 +78,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		FUZZ_CHECK(recorder_new(manager->in_flight, &manager->tick->recorder) == 0);
 	}
 	bus = (struct bus){ .subject = manager_bus_subject(manager) };
-	bus.bus = fuzz_connect(&fd);
-	FUZZ_CHECK(sd_bus_add_filter(bus.bus, NULL, on_message, &bus) >= 0);
-	FUZZ_CHECK(sd_bus_add_object(bus.bus, NULL, BUS_PATH, on_method, &bus) >= 0);
+	bus.link.owner = &bus;
+	bus.link.bus = fuzz_connect(&fd);
+	FUZZ_CHECK(sd_bus_add_filter(bus.link.bus, NULL, on_message, &bus.link) >= 0);
+	FUZZ_CHECK(sd_bus_add_object(bus.link.bus, NULL, BUS_PATH, on_method, &bus) >= 0);
 	fuzz_send(fd, data, size);
 	while (read_one())
 		;
-	bus_drop_answers(&bus);
+	bus_drop_answers(&bus.link);
 	FUZZ_CHECK(bus.n_waiting == 0);
-	bus.bus = sd_bus_close_unref(bus.bus);
+	bus.link.bus = sd_bus_close_unref(bus.link.bus);
 	close(fd);
 	return 0;
 }
