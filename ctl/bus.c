@@ -6,8 +6,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "ctl/running.h"
 #include "lib/base/cleanup.h"
@@ -17,6 +21,10 @@
 #define SERVICE	  "org.reckond1"
 #define OBJECT	  "/org/reckond1"
 #define INTERFACE "org.reckond1.Manager"
+
+/* In the runtime directory. */
+#define PRIVATE_SOCKET	  "private"
+#define RUNTIME_DIRECTORY "/run/reckond"
 
 /* The daemon answers within milliseconds, or after a sample of all processes. */
 #define TIMEOUT_USEC (5 * USEC_PER_SEC)
@@ -50,22 +58,85 @@ static int wait_until_ready(sd_bus *connection)
 	}
 }
 
+/* Where the daemon's own socket is; -ENOENT: the bus is given by the environment, or there is no
+ * directory. */
+static int find_private(struct sockaddr_un *ret)
+{
+	const char *directories = getenv("RUNTIME_DIRECTORY");
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int n;
+
+	if (!directories)
+		directories = getenv("DBUS_SYSTEM_BUS_ADDRESS") ? "" : RUNTIME_DIRECTORY;
+	/* There may be several, systemd.exec(5). */
+	n = (int)strcspn(directories, ":");
+	if (n == 0)
+		return -ENOENT;
+	n = snprintf(address.sun_path, sizeof(address.sun_path), "%.*s/" PRIVATE_SOCKET, n,
+		     directories);
+	if (n >= (int)sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	*ret = address;
+	return 0;
+}
+
+static int connect_private(sd_bus **ret)
+{
+	_cleanup_(sd_bus_close_unrefp) sd_bus *connection = NULL;
+	_cleanup_close_ int fd = -EBADF;
+	struct sockaddr_un address;
+	int r;
+
+	r = find_private(&address);
+	if (r < 0)
+		return r;
+	/* Where too many wait to be accepted, connect() does not: EAGAIN. */
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+		return -errno;
+	r = sd_bus_new(&connection);
+	if (r >= 0)
+		r = sd_bus_negotiate_fds(connection, false);
+	if (r >= 0)
+		r = sd_bus_set_fd(connection, fd, fd);
+	if (r < 0)
+		return r;
+	(void)take_fd(&fd);
+	r = sd_bus_start(connection);
+	if (r >= 0)
+		r = wait_until_ready(connection);
+	if (r >= 0)
+		*ret = take_ptr(connection);
+	return r < 0 ? r : 0;
+}
+
+static int connect_system(sd_bus **ret)
+{
+	int r = sd_bus_open_system(ret);
+
+	return r < 0 ? r : r == 0 ? wait_until_ready(*ret) : 0;
+}
+
 void bus_open(struct bus *ret)
 {
 	struct bus bus = { .error = SD_BUS_ERROR_NULL };
 	int r;
 
-	r = sd_bus_open_system(&bus.connection);
-	if (r == 0)
-		r = wait_until_ready(bus.connection);
-	else if (r > 0)
-		r = 0;
+	if (geteuid() == 0)
+		bus.private_error = connect_private(&bus.connection);
+	bus.is_private = bus.connection;
+	r = bus.is_private ? 0 : connect_system(&bus.connection);
 	if (r < 0) {
 		bus.connection = sd_bus_close_unref(bus.connection);
 		bus.trouble = BUS_NO_BUS;
 		sd_bus_error_set_errno(&bus.error, r);
 	}
 	*ret = bus;
+}
+
+const char *bus_connection(const struct bus *bus)
+{
+	return bus->is_private ? "private" : "system-bus";
 }
 
 void bus_done(struct bus *bus)
@@ -399,6 +470,18 @@ static void describe_not_joined(const struct bus *bus, char buf[static BUS_TEXT_
 			 "reckond is not on the bus (is it running? systemctl status reckond)");
 }
 
+static void describe_no_bus(const struct bus *bus, const char *why, char buf[static BUS_TEXT_SIZE])
+{
+	char private[128] = "";
+
+	if (bus->private_error < 0)
+		snprintf(private, sizeof(private), "; no private socket: %s",
+			 strerror(-bus->private_error));
+	snprintf(buf, BUS_TEXT_SIZE,
+		 "cannot query reckond: no system bus (%s%s; systemctl status dbus reckond)", why,
+		 private);
+}
+
 const char *bus_trouble_text(struct bus *bus, char buf[static BUS_TEXT_SIZE])
 {
 	char text[256];
@@ -406,9 +489,7 @@ const char *bus_trouble_text(struct bus *bus, char buf[static BUS_TEXT_SIZE])
 	format_foreign(bus->error.message ? bus->error.message : "", text, sizeof(text));
 	switch (bus->trouble) {
 	case BUS_NO_BUS:
-		snprintf(buf, BUS_TEXT_SIZE,
-			 "cannot query reckond: no system bus (%s; systemctl status dbus reckond)",
-			 text);
+		describe_no_bus(bus, text, buf);
 		break;
 	case BUS_NOT_RUNNING:
 		snprintf(buf, BUS_TEXT_SIZE,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * bus: calls to the running daemon, on the system bus (org.reckond1, see org.reckond1(5)).
+ * bus: calls to the running daemon (org.reckond1, see org.reckond1(5)): by root on its private
+ * socket, which needs no bus and is not shared; else, or where that fails, on the system bus.
  *
  * An answer is returned as JSON, of which commands make text or print it: a dictionary becomes an
  * object whose members are named as in reckonctl(1) ("FootprintBytes": "footprint_bytes"), so that
@@ -30,6 +31,8 @@ enum bus_trouble {
 
 struct bus {
 	sd_bus *connection;
+	bool is_private;	  /* to the private socket */
+	int private_error;	  /* why it is not, -errno; 0: that was not tried */
 	enum bus_trouble trouble; /* of the last call */
 	pid_t daemon_pid;	  /* of BUS_NOT_JOINED; 0: not known */
 	const char *member;	  /* that was called, borrowed */
@@ -56,6 +59,9 @@ json_t *bus_history_page(struct bus *bus, uint64_t before, uint32_t limit);
 /* It runs, and would answer, only not now.  So what is found out without it, by files and a subtree
  * that may be others, does not stand for its answer. */
 bool bus_is_occupied(const struct bus *bus);
+
+/* "private" or "system-bus": what was asked by. */
+const char *bus_connection(const struct bus *bus);
 
 /* Why there was no answer, in one line, harmless. */
 #define BUS_TEXT_SIZE 512

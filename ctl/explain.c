@@ -78,7 +78,8 @@ json_t *explain_ask(struct bus *bus, pid_t pid)
 		return NULL;
 	answer = json_loads(words_text(reply, "json"), 0, NULL);
 	json_decref(reply);
-	if (answer && !json_object_set_new(answer, "source", json_string("daemon")))
+	if (answer && !json_object_set_new(answer, "source", json_string("daemon")) &&
+	    !json_object_set_new(answer, "connection", json_string(bus_connection(bus))))
 		return answer;
 	json_decref(answer);
 	bus->trouble = BUS_FAILED;
@@ -94,7 +95,8 @@ enum ctl_status explain_find_out(const struct ctl_options *options, pid_t pid, j
 
 	if (status == CTL_OK &&
 	    /* NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Branch): with CTL_OK it is set */
-	    (!*ret || json_object_set_new(*ret, "source", json_string("reckonctl")) < 0)) {
+	    (!*ret || json_object_set_new(*ret, "source", json_string("reckonctl")) < 0 ||
+	     json_object_set_new(*ret, "connection", json_null()) < 0)) {
 		json_decref(*ret);
 		return ctl_fail(options, CTL_FAILURE, "no memory");
 	}

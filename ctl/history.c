@@ -182,8 +182,8 @@ static enum ctl_status print_file(const struct ctl_options *options, struct bus 
 		return ctl_fail(options, CTL_FAILURE, "%s; and there is no history in %s", why,
 				directory);
 	if (options->json)
-		return ctl_print_json(json_pack("{s:s, s:s, s:o}", "source", "reckonctl", "file",
-						path, "entries", entries));
+		return ctl_print_json(json_pack("{s:s, s:n, s:s, s:o}", "source", "reckonctl",
+						"connection", "file", path, "entries", entries));
 	status = print_entries(options, entries);
 	json_decref(entries);
 	screen_init(&screen, stdout);
@@ -238,8 +238,8 @@ enum ctl_status history(const struct ctl_options *options, char **arguments, int
 	if (!entries)
 		return bus_fail(options, &bus);
 	if (options->json)
-		return ctl_print_json(
-			json_pack("{s:s, s:o}", "source", "daemon", "entries", entries));
+		return ctl_print_json(json_pack("{s:s, s:s, s:o}", "source", "daemon", "connection",
+						bus_connection(&bus), "entries", entries));
 	status = print_entries(options, entries);
 	json_decref(entries);
 	return status;

@@ -17,11 +17,13 @@
 #include "lib/explain/describe.h"
 #include "lib/sys/memory.h"
 
-/* {"source", "policies", "rules"}, whose references it takes; NULL: no memory. */
-static json_t *answer_of(const char *source, json_t *policies, json_t *all_rules)
+/* {"source", "connection", "policies", "rules"}, whose references it takes; NULL: no memory.  bus:
+ * that was asked, or NULL. */
+static json_t *answer_of(const struct bus *bus, json_t *policies, json_t *all_rules)
 {
-	return json_pack("{s:s, s:o, s:o}", "source", source, "policies", policies, "rules",
-			 all_rules);
+	return json_pack("{s:s, s:s?, s:o, s:o}", "source", bus ? "daemon" : "reckonctl",
+			 "connection", bus ? bus_connection(bus) : NULL, "policies", policies,
+			 "rules", all_rules);
 }
 
 json_t *rules_ask_policies(struct bus *bus)
@@ -42,7 +44,7 @@ static json_t *ask(struct bus *bus)
 		json_decref(policies);
 		return NULL;
 	}
-	return answer_of("daemon", policies, all_rules);
+	return answer_of(bus, policies, all_rules);
 }
 
 /* Shares of memory are printed in bytes as well. */
@@ -104,7 +106,7 @@ static enum ctl_status find_out(const struct ctl_options *options, json_t **ret)
 	for (size_t i = 0; r == 0 && i < set.n_rules; i++)
 		json_append_to(&all_rules, of_rule(&set.rules[i]));
 	policy_set_done(&set);
-	*ret = answer_of("reckonctl", policies, all_rules);
+	*ret = answer_of(NULL, policies, all_rules);
 	if (r == 0)
 		return CTL_OK;
 	json_decref(*ret);

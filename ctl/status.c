@@ -162,7 +162,8 @@ static void reported_done(struct reported *reported)
 }
 
 /* Takes is_running.  NULL: no memory. */
-static json_t *put_together(const struct reported *reported, json_t *is_running)
+static json_t *put_together(const struct bus *bus, const struct reported *reported,
+			    json_t *is_running)
 {
 	static const char *const copied[] = {
 		"version",	 "state",	  "dry_run",
@@ -178,8 +179,9 @@ static json_t *put_together(const struct reported *reported, json_t *is_running)
 					      : copy_of(reported->preview, "policies");
 	json_t *last = find_last(reported->entries);
 	json_t *killing = reported->is_killing ? killing_of(last) : json_null();
-	json_t *answer = json_pack("{s:s, s:o}", "source", p ? "daemon" : "reckonctl", "running",
-				   is_running);
+	json_t *answer =
+		json_pack("{s:s, s:s?, s:o}", "source", p ? "daemon" : "reckonctl", "connection",
+			  p ? bus_connection(bus) : NULL, "running", is_running);
 
 	for (size_t i = 0; i < ARRAY_SIZE(copied); i++)
 		answer = json_with(answer, copied[i], copy_of(p, copied[i]));
@@ -275,7 +277,7 @@ static enum ctl_status print_running(const struct ctl_options *options, struct b
 	reported->entries = ask_for_last(bus);
 	if (!reported->entries)
 		fprintf(stderr, "reckonctl: %s\n", bus_trouble_text(bus, text));
-	answer = put_together(reported, json_true());
+	answer = put_together(bus, reported, json_true());
 	if (!options->json)
 		answer = add_repeated(answer, bus, reported->entries);
 	if (*why && !json_is_object(json_object_get(answer, "killing")))
@@ -300,7 +302,7 @@ static enum ctl_status print_absent(const struct ctl_options *options, struct bu
 		json_decref(is_running);
 		return status;
 	}
-	answer = json_with(put_together(&reported, is_running), "error", json_string(why));
+	answer = json_with(put_together(bus, &reported, is_running), "error", json_string(why));
 	answer = json_with(answer, "config_errors", errors);
 	status = print(options, answer);
 	return status == CTL_OK ? CTL_FAILURE : status;

@@ -158,7 +158,10 @@ void words_excluded(const json_t *excluded, struct screen_text *text)
 void words_say_source(const struct screen *screen, const json_t *answer, const char *why)
 {
 	if (strcmp(words_text(answer, "source"), "daemon") == 0)
-		screen_say(screen, SCREEN_DIM, "Answered by reckond.");
+		screen_say(screen, SCREEN_DIM, "Answered by reckond on %s.",
+			   strcmp(words_text(answer, "connection"), "private") == 0
+				   ? "its private socket"
+				   : "the system bus");
 	else
 		screen_say(screen, SCREEN_DIM, "Evaluated by reckonctl itself: %s.", why);
 }

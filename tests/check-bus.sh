@@ -107,7 +107,7 @@ answer '.data[0].Json.data | fromjson' >"$tmp/json"
 # By itself: without a bus.
 explain_alone() {
     DBUS_SYSTEM_BUS_ADDRESS=unix:path=$tmp/nonesuch "$build/reckonctl" --json --config "$tmp/conf" --subtree "$subtree" explain "$@" |
-        jq -c 'del(.source, .held_by_descriptors) | if .process then
+        jq -c 'del(.source, .connection, .held_by_descriptors) | if .process then
             .process |= del(.command_line, .executable, .unit, .container) else . end'
 }
 explain_alone >"$tmp/own"

@@ -76,7 +76,7 @@ serve
 run explain 0 out '^If memory ran out now, chromium' out '^Next would be code \(pid 1044, user alice\): would free 900 MiB\.$' \
     out '^Not postgres \(pid 701, user postgres\), although it would free 1\.7 GiB: protected by the rule database\.$' \
     out '^Not firefox \(.*\), although it would free 1\.6 GiB: its score is 805 MiB \(oom_score_adj 0, weight 0\.5\)\.$' \
-    out '1 of 143 candidates; no other could rank higher than the first\.$' out '^  and 139 more$' out '^  2 by rule bus \(built in\): dbus-daemon$' out '^Answered by reckond\.$' -- explain
+    out '1 of 143 candidates; no other could rank higher than the first\.$' out '^  and 139 more$' out '^  2 by rule bus \(built in\): dbus-daemon$' out '^Answered by reckond on the system bus\.$' -- explain
 run 'explain, as JSON' 0 -- --json explain
 finds 'is the object of the daemon' .source '"daemon"' .candidates 143 '.ranked[1].pid' 1044
 serve '.explain["0"] |= del(.survivors)'
@@ -151,7 +151,7 @@ finds 'the newest first, with all members' .source '"daemon"' '.entries[0].id' 4
     '.entries[0].time_usec' '[1-9]*' '.entries[0].reclaimed_100ms_bytes' '[1-9]*' '.entries[0].weight' '1?(.0)' \
     '.entries[0].ineffective' false '.entries[2].refrozen' 2 '.entries[0].ranked[0].verdict' '"chosen"'
 run rules 0 out '^thrash +kill +- +available <= 20% ' out '^protect +database +- +-  Comm=\^postgres\$ User=postgres$' \
-    out '^prefer +browsers +- +1\.5  Cgroup=' out '^Answered by reckond\.$' -- rules
+    out '^prefer +browsers +- +1\.5  Cgroup=' out '^Answered by reckond on the system bus\.$' -- rules
 run 'rules, as JSON' 0 -- --json rules
 finds 'as the daemon has them' .source '"daemon"' '.policies[0].holds' false '.rules[1].builtin' false '.rules[2].weight' 0.5
 run reload 0 out 'has reloaded its configuration' -- reload

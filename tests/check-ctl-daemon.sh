@@ -58,7 +58,7 @@ run 'explain, as JSON, by itself' 0 -- --json --config "$tmp/mine.conf" --subtre
 shape >"$tmp/own-shape"
 finds 'by itself' .source '"reckonctl"' .victim.pid $held .candidates 1
 say 'both have the same members' "$(diff "$tmp/daemon-shape" "$tmp/own-shape")"
-run 'explain one outside' 0 out 'would not be killed: outside the subtree' out '^Answered by reckond\.$' -- explain $$
+run 'explain one outside' 0 out 'would not be killed: outside the subtree' out '^Answered by reckond on its private socket\.$' -- explain $$
 run 'rules, as JSON' 0 -- --json rules
 # (What a percentage is changes from one sample to the next, with what the kernel keeps locked.)
 rules_of() { jq -S '.rules, [.policies[] | del(.holds) | .conditions |= gsub("\\([0-9.]+ [KMGT]iB\\)"; "")]' "$tmp/out"; }
