@@ -134,6 +134,8 @@ nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups --)
 manager=(org.reckond1 /org/reckond1 org.reckond1.Manager)
 log_control=(org.reckond1 /org/freedesktop/LogControl1 org.freedesktop.LogControl1)
 # Each: standard output and error in $tmp/out; the exit status.
+has_gdbus() { command -v gdbus >/dev/null; }
+level() { busctl --system -j get-property "${log_control[@]}" "$1" | jq -r .data; } # PROPERTY of LogControl1
 call() { timeout 20 busctl --system -j call "${manager[@]}" "$@" >"$tmp/out" 2>&1; }
 call_as_nobody() { timeout 20 "${nobody[@]}" busctl --system call "${manager[@]}" "$@" >"$tmp/out" 2>&1; }
 get() { timeout 20 busctl --system -j get-property "${manager[@]}" "$1" 2>&1 | jq -c .data; }
