@@ -37,7 +37,7 @@ int __wrap_usleep(useconds_t usec)
 	return 0;
 }
 
-void __wrap_log_line(int priority, const char *format, ...);
+__attribute__((format(printf, 2, 3))) void __wrap_log_line(int priority, const char *format, ...);
 void __wrap_log_line(int priority, const char *format, ...)
 {
 	size_t n = strlen(test.log);

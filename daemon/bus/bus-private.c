@@ -261,6 +261,7 @@ static void take_client(struct bus *b, int fd)
 static int on_client(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
 	struct bus *b = userdata;
+	/* cppcheck-suppress nullPointer ; accept4(2): the address is not wanted */
 	int client_fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	if (client_fd < 0)
