@@ -49,6 +49,9 @@ static const struct {
 	  false },
 	{ "shared memory, with a relative", 40, 0, 400, 40, 0, 0, 400, 1, 400, 200, false, true },
 	{ "little shared memory", 400, 0, 20, 0, 0, 0, 0, 0, 20, 0, true, false },
+	{ "as many as are killed at once", 512, 0, 0, 261632, 0, NOT_KNOWN, 261632, 511, 512, 256,
+	  false, true },
+	{ "one more", 513, 0, 0, 262656, 0, NOT_KNOWN, 262656, 512, 513, 512, false, false },
 	{ "nothing", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, true, false },
 };
 

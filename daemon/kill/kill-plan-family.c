@@ -1,57 +1,78 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * kill-plan-family: opens the relatives that share most of the victim's memory (kill-set.h).
- * The memory is freed only if all of them are killed: so they are part of the plan, or what they
- * keep does not count as freed.
+ * The memory is freed only if all of them are killed: so all are part of the plan, or none is.
  */
-#include "daemon/base/config.h"
-#include "daemon/kill/confirm.h"
+#include <errno.h>
+
 #include "daemon/kill/in-flight.h"
 #include "daemon/kill/kill-plan.h"
 #include "daemon/select/decision.h"
+#include "daemon/select/selection.h"
 #include "lib/select/kill-set.h"
 
 struct gathering {
 	struct in_flight *f;
+	const struct kill_set *set;
 	unsigned n;
-	uint64_t alone;	 /* of the relatives, what is theirs alone */
-	bool is_partial; /* not all that share it are killed */
+	uint64_t alone; /* of the relatives, what is theirs alone */
+	/* One that cannot be killed, as it may not be, or is not to be opened. */
+	const struct census_process *spared;
+	int error;
 };
 
 static bool open_relative(const struct census_process *process, void *userdata)
 {
 	struct gathering *g = userdata;
-	struct in_flight *f = g->f;
 	int r;
 
-	if (kill_rest_has(&f->decision.others.rest, process->pid))
+	if (kill_plan_has(g->f, process->pid))
 		return true; /* a sharer */
-	if (kill_plan_is_late(f)) {
-		g->is_partial = true;
-		return false;
-	}
-	if (!confirm_may_kill(f, process->pid, f->config->policies.subtree)) {
-		g->is_partial = true;
+	r = kill_plan_may_kill(g->f, g->set, process) ? kill_plan_open(g->f, process) : -EPERM;
+	if (r == KILL_GONE)
 		return true;
-	}
-	r = kill_plan_open(f, process);
+	if (r == -EPERM)
+		g->spared = process;
+	g->error = r;
 	if (r < 0)
-		g->is_partial = true;
-	if (r != 0)
-		return true;
+		return false;
 	if (process->memory.is_measured)
 		g->alone = add_u64(g->alone, process->alone);
 	g->n++;
 	return true;
 }
 
-void kill_plan_gather_family(struct in_flight *f, const struct kill_set *set)
+/* What it frees without its relatives. */
+static bool is_worth_it(const struct in_flight *f)
+{
+	const struct decision *d = &f->decision;
+
+	return d->held > 0 || d->others.as_one != VICTIM_ALONE ||
+	       proc_reclaimable(&d->memory) >= f->selection->request.min_victim;
+}
+
+enum report_event kill_plan_gather_family(struct in_flight *f, const struct kill_set *set)
 {
 	struct decision *d = &f->decision;
-	struct gathering g = { .f = f };
+	struct gathering g = { .f = f, .set = set };
+	unsigned n_others = f->victim.n_others, n_rest = d->others.rest.n;
+	const struct census_process *refused = kill_set_relatives(set, open_relative, &g);
 
-	kill_set_relatives(set, open_relative, &g);
-	d->others.n_relatives += g.n;
-	f->victim.is_family = f->victim.is_family || g.n > 0;
-	d->memory = kill_set_frees(set, g.n > 0 && !g.is_partial, g.alone);
+	if (!refused && g.error >= 0) {
+		d->others.n_relatives += g.n;
+		f->victim.is_family = f->victim.is_family || g.n > 0;
+		d->memory = kill_set_frees(set, g.n > 0, g.alone);
+		return REPORT_NOTHING;
+	}
+	kill_victim_drop_others(&f->victim, n_others);
+	d->others.rest.n = n_rest;
+	d->memory = kill_set_frees(set, false, 0);
+	if (is_worth_it(f))
+		return REPORT_NOTHING;
+	if (!refused && !g.spared) {
+		d->error = g.error;
+		return REPORT_CANNOT_OPEN;
+	}
+	kill_plan_spare(d, refused ? refused : g.spared);
+	return REPORT_SPARED;
 }

@@ -46,7 +46,7 @@ static void compare(pid_t tid, const pid_t *tids, unsigned n, int *ret, void *us
 }
 
 /* None of the plan is killed if one of it is spared; so the first one is enough to know. */
-static void spare(struct decision *d, const struct census_process *process)
+void kill_plan_spare(struct decision *d, const struct census_process *process)
 {
 	if (d->others.spared_pid > 0)
 		return;
@@ -71,10 +71,18 @@ bool kill_plan_is_late(const struct in_flight *f)
 	       sub_u64(clock_now(), f->gather_began) >= GATHER_BUDGET_USEC;
 }
 
-/* Where it would take too long to read what each is now, by what the census knows: if one is left,
- * no memory is freed, however many are killed. */
-static bool may_kill_sharer(const struct in_flight *f, const struct kill_set *set,
-			    const struct census_process *process)
+bool kill_plan_has(const struct in_flight *f, pid_t pid)
+{
+	const struct kill_victim *victim = &f->victim;
+
+	for (unsigned i = 0; i < victim->n_others; i++)
+		if (victim->others[i].pid == pid)
+			return true;
+	return victim->pid == pid || kill_rest_has(&f->decision.others.rest, pid);
+}
+
+bool kill_plan_may_kill(const struct in_flight *f, const struct kill_set *set,
+			const struct census_process *process)
 {
 	if (!kill_plan_is_late(f))
 		return confirm_may_kill(f, process->pid, f->config->policies.subtree);
@@ -87,8 +95,8 @@ static void open_sharer(struct in_flight *f, const struct kill_set *set,
 	struct decision *d = &f->decision;
 	int r;
 
-	if (!may_kill_sharer(f, set, process)) {
-		spare(d, process);
+	if (!kill_plan_may_kill(f, set, process)) {
+		kill_plan_spare(d, process);
 		return;
 	}
 	r = kill_plan_open(f, process);
@@ -97,7 +105,7 @@ static void open_sharer(struct in_flight *f, const struct kill_set *set,
 	else if (r == -ENOSPC)
 		d->others.n_sharers_left++;
 	else if (r == -EPERM)
-		spare(d, process);
+		kill_plan_spare(d, process);
 	else if (r < 0)
 		d->others.sharers_error = r;
 }
@@ -143,16 +151,6 @@ struct members {
 	struct proc_memory memory; /* besides the victim and its sharers, which have one */
 };
 
-static bool is_open(const struct in_flight *f, pid_t pid)
-{
-	const struct kill_victim *victim = &f->victim;
-
-	for (unsigned i = 0; i < victim->n_others; i++)
-		if (victim->others[i].pid == pid)
-			return true;
-	return victim->pid == pid || kill_rest_has(&f->decision.others.rest, pid);
-}
-
 static void keep_if_large(struct members *members, const struct census_process *process)
 {
 	uint64_t footprint = proc_reclaimable(&process->memory);
@@ -172,7 +170,7 @@ static bool count_member(const struct census_process *process, void *userdata)
 	struct members *members = userdata;
 
 	members->n++;
-	if (is_open(members->f, process->pid))
+	if (kill_plan_has(members->f, process->pid))
 		return true;
 	kill_set_add(&members->memory, &process->memory);
 	keep_if_large(members, process);
@@ -231,7 +229,7 @@ static bool open_sibling(const struct census_process *process, void *userdata)
 
 	if (f->victim.n_others == KILL_OTHERS_MAX)
 		return false;
-	if (is_open(f, process->pid) ||
+	if (kill_plan_has(f, process->pid) ||
 	    !confirm_may_kill(f, process->pid, f->config->policies.subtree) ||
 	    kill_open_other(f->machine->kill_ops, f->machine->proc_fd, process->pid,
 			    process->start_ticks, &f->victim) != 0)
@@ -255,10 +253,10 @@ static void open_holders(struct in_flight *f, const struct kill_set *set)
 		const struct census_process *process =
 			census_find(&f->sampler->census, s->together[i]);
 
-		if (!process || is_open(f, process->pid))
+		if (!process || kill_plan_has(f, process->pid))
 			continue;
-		if (!may_kill_sharer(f, set, process))
-			spare(&f->decision, process);
+		if (!kill_plan_may_kill(f, set, process))
+			kill_plan_spare(&f->decision, process);
 		else if (kill_plan_open(f, process) == 0)
 			f->decision.others.n_relatives++;
 	}
@@ -288,6 +286,7 @@ enum report_event kill_plan_gather(struct in_flight *f, const struct policy *pol
 {
 	struct decision *d = &f->decision;
 	const struct census_process *victim = census_find(&f->sampler->census, d->pid);
+	enum report_event event = REPORT_NOTHING;
 	struct kill_set set;
 
 	if (!victim || victim->start_ticks != d->start_ticks)
@@ -298,7 +297,9 @@ enum report_event kill_plan_gather(struct in_flight *f, const struct policy *pol
 	if (d->others.spared_pid > 0)
 		return REPORT_SPARED;
 	if (!decision_is_of_cgroup(d))
-		kill_plan_gather_family(f, &set);
+		event = kill_plan_gather_family(f, &set);
+	if (event != REPORT_NOTHING)
+		return event;
 	/* Where the policy kills cgroups, one that is directly in a top is killed alone: the top is
 	 * not killed as a whole, whatever its flag is. */
 	if (decision_is_of_cgroup(d) || policy->target == POLICY_TARGET_PROCESS)

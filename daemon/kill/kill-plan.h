@@ -13,6 +13,7 @@
 #include "lib/base/util.h"
 #include "lib/kill/kill.h"
 
+struct decision;
 struct in_flight;
 struct policy;
 
@@ -31,10 +32,24 @@ int kill_plan_open(struct in_flight *f, const struct census_process *process);
 /* So much time has passed since the choice that no more are to be opened. */
 bool kill_plan_is_late(const struct in_flight *f);
 
-/* Of kill-plan-family.c: the relatives that share most of the victim's memory are opened with it;
- * and f->decision.memory becomes what all of them free. */
+/* Is it the victim, or opened to be killed with it? */
+bool kill_plan_has(const struct in_flight *f, pid_t pid);
+/* May one that shares the victim's memory be killed?  As it is now, or, where it would take too
+ * long to read what each is now, by what the census knows: if one is left, no memory is freed,
+ * however many are killed. */
 struct kill_set;
-void kill_plan_gather_family(struct in_flight *f, const struct kill_set *set);
+bool kill_plan_may_kill(const struct in_flight *f, const struct kill_set *set,
+			const struct census_process *process);
+/* It may not: so the victim is not killed either.  Only the first one is noted. */
+void kill_plan_spare(struct decision *d, const struct census_process *process);
+
+/*
+ * Of kill-plan-family.c: the relatives that share most of the victim's memory are opened with it;
+ * and f->decision.memory becomes what all of them free.  If one of them cannot be killed, none is,
+ * as it keeps what they have in common: the victim alone, if that is worth a kill, else
+ * REPORT_SPARED or REPORT_CANNOT_OPEN.
+ */
+enum report_event kill_plan_gather_family(struct in_flight *f, const struct kill_set *set);
 
 /* For kill_signal(); points into m. */
 struct kill_target kill_plan_target(struct in_flight *f);

@@ -44,6 +44,12 @@ void kill_victim_done(struct kill_victim *victim)
 	kill_victim_init(victim);
 }
 
+void kill_victim_drop_others(struct kill_victim *victim, unsigned n)
+{
+	while (victim->n_others > n)
+		closep(&victim->others[--victim->n_others].pidfd);
+}
+
 static void step_is_over(const struct kill_ops *ops, struct kill_victim *victim,
 			 enum kill_step step)
 {

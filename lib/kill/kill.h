@@ -126,6 +126,8 @@ struct kill_victim {
 
 void kill_victim_init(struct kill_victim *victim);
 void kill_victim_done(struct kill_victim *victim); /* closes fds, does not refreeze */
+/* All but the first n of the others: they are not killed with it. */
+void kill_victim_drop_others(struct kill_victim *victim, unsigned n);
 
 enum { KILL_GONE = 1 };
 

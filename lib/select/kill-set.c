@@ -104,7 +104,7 @@ uint64_t kill_set_common(const struct kill_set *set)
 	return set->is_unit && set->memory->kept > 0 ? family_common(set->memory, set->alone) : 0;
 }
 
-static bool is_any_refused(const struct kill_set *set, struct family *family)
+static const struct census_process *find_refused(const struct kill_set *set, struct family *family)
 {
 	const struct census_process *other;
 
@@ -112,8 +112,8 @@ static bool is_any_refused(const struct kill_set *set, struct family *family)
 		if (proc_mapped(&other->memory) > 0 &&
 		    eligibility_is_refused(victim_exclusion(set->census, other, set->request)) &&
 		    family_has(family, other))
-			return true;
-	return false;
+			return other;
+	return NULL;
 }
 
 /* 0: it has exited, or cannot be read. */
@@ -141,26 +141,29 @@ static bool has_touched_it_since(const struct census *census, const struct censu
 	return read_mapped(census, process) >= common / 2;
 }
 
-void kill_set_relatives(const struct kill_set *set, kill_set_fn f, void *userdata)
+const struct census_process *kill_set_relatives(const struct kill_set *set, kill_set_fn f,
+						void *userdata)
 {
+	unsigned n_left = (unsigned)min_u64(set->n_reads, FAMILY_READS);
+	const struct census_process *other, *refused;
 	uint64_t common = kill_set_common(set);
-	unsigned n_left = min_u64(set->n_reads, FAMILY_READS);
-	const struct census_process *other;
 	struct family family;
 
 	if (common == 0)
-		return;
+		return NULL;
 	family_init(&family, set->census, set->victim, set->n_reads);
-	if (is_any_refused(set, &family))
-		return;
+	refused = find_refused(set, &family);
+	if (refused)
+		return refused;
 	census_for_each(set->census, other)
 		if (proc_mapped(&other->memory) >= common / 2 && family_has(&family, other) &&
 		    !f(other, userdata))
-			return;
+			return NULL;
 	census_for_each(set->census, other)
 		if (has_touched_it_since(set->census, other, &family, common, &n_left) &&
 		    !f(other, userdata))
-			return;
+			return NULL;
+	return NULL;
 }
 
 struct proc_memory kill_set_frees(const struct kill_set *set, bool are_all, uint64_t alone)

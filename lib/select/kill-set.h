@@ -70,16 +70,17 @@ void kill_set_siblings(const struct kill_set *set, kill_set_fn f, void *userdata
  * what is there already allocates nothing, so nothing says that its reading is old.
  *
  * None if the victim shares little with relatives, or if one of them may not be killed: it keeps
- * all that they have in common, so it is no use to kill the others.
+ * all that they have in common, so it is no use to kill the others.  Returns that one, or NULL.
  */
-void kill_set_relatives(const struct kill_set *set, kill_set_fn f, void *userdata);
+const struct census_process *kill_set_relatives(const struct kill_set *set, kill_set_fn f,
+						void *userdata);
 
 /* What the victim shares with those, bytes; 0: too little. */
 uint64_t kill_set_common(const struct kill_set *set);
 
 /* What the victim and its relatives free; alone: what is known to be the relatives' own, which is
- * freed with all that they have in common if every one is killed.  Else the victim's own is freed.
- */
+ * freed with all that they have in common if every one is killed.  Else the victim is killed
+ * without them, and only its own is freed. */
 struct proc_memory kill_set_frees(const struct kill_set *set, bool are_all, uint64_t alone);
 
 /* Adds what another frees to what is freed in all. */

@@ -2,6 +2,8 @@
 /* share-bound: bounds what is shared by what relatives map and by what all processes map. */
 #include "lib/select/share-bound.h"
 
+#include "lib/kill/kill.h"
+
 /* Up to this part of what it maps. */
 #define EXACT_SHARE 16
 /* Of the machine's memory: what processes may have that are not known, as those of another pid
@@ -30,6 +32,10 @@ void share_bound(const struct share_facts *facts, struct share_bound *ret)
 	ret->is_exact = shared <= mapped / EXACT_SHARE;
 	if (ret->is_exact)
 		return;
+	if (facts->n_alike > KILL_TOGETHER_MAX) { /* more than are killed at once */
+		ret->kept = shared - (shared - refused) / (facts->n_alike + 1);
+		return;
+	}
 	ret->kept = refused + (shared - refused) / 2;
 	ret->is_unit = refused == 0 && shared >= SHARE_BOUND_UNIT_MIN &&
 		       shared >= mapped / 4 * UNIT_QUARTERS && facts->n_alike > 0 &&

@@ -2,6 +2,7 @@
 /* victim-read: what a choice knows of one candidate, and how it reads more; see victim.h. */
 #include <string.h>
 
+#include "lib/kill/kill.h"
 #include "lib/select/family.h"
 #include "lib/select/victim-walk.h"
 
@@ -251,10 +252,11 @@ static bool keeps_common(const struct census_process *process, void *userdata)
  * shares.  Where most of it is shared with relatives that may be killed, they are killed together:
  * all that they have in common is freed by that, and each counts for half of it and for what it has
  * alone.  (For two of them that is the fair share.  It takes several kills, so a single process as
- * large is preferred.)  Where one of them may not be killed, what is shared is not freed.  Where
- * the others are not known (a client's buffers that a display server maps, the memory of a virtual
- * machine), they may unmap it or keep it: it counts by the fair share, as else nothing of it would
- * ever be reclaimable, however much it is.
+ * large is preferred.)  More than are killed at once are not killed for that.  Where one of them
+ * may not be killed, what is shared is not freed.  Where the others are not known (a client's
+ * buffers that a display server maps, the memory of a virtual machine), they may unmap it or keep
+ * it: it counts by the fair share, as else nothing of it would ever be reclaimable, however much it
+ * is.
  */
 bool victim_apply_share(const struct census *census, const struct census_process *process,
 			const struct victim_request *request, struct victim_reading *reading)
@@ -273,7 +275,7 @@ bool victim_apply_share(const struct census *census, const struct census_process
 	common = min_u64(sub_u64(mapped, r->alone), shared * (n + 1));
 	if (is_kept) {
 		value = r->alone;
-	} else if (n > 0 && common > r->alone) {
+	} else if (n > 0 && n <= KILL_TOGETHER_MAX && common > r->alone) {
 		is_unit = true;
 		value = add_u64(r->alone, common / 2);
 	}
