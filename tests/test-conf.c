@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Tests of lib/config/conf.c: every key, long lines, and drop-ins. */
+#include <errno.h>
 #include <pwd.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -17,6 +18,22 @@
 #include <setjmp.h>
 #include <cmocka.h>
 /* clang-format on */
+
+/* Of getpwnam_r(); 0: as it is. */
+static int lookup_error;
+
+int __real_getpwnam_r(const char *name, struct passwd *passwd, char *buf, size_t size,
+		      struct passwd **ret);
+int __wrap_getpwnam_r(const char *name, struct passwd *passwd, char *buf, size_t size,
+		      struct passwd **ret);
+int __wrap_getpwnam_r(const char *name, struct passwd *passwd, char *buf, size_t size,
+		      struct passwd **ret)
+{
+	if (lookup_error == 0)
+		return __real_getpwnam_r(name, passwd, buf, size, ret);
+	*ret = NULL;
+	return lookup_error;
+}
 
 static void test_load_nothing_is_the_defaults(void **state)
 {
@@ -224,6 +241,34 @@ static char *long_line(const char *start, char fill, size_t length, const char *
 }
 
 /* inih's own buffer is 200 bytes, and what is beyond it would be a line of its own. */
+/* What is short now says nothing of the user: the file is to be read again. */
+static void test_a_user_that_cannot_be_looked_up_for_now(void **state)
+{
+	static const struct {
+		int error, result, result_lenient;
+	} cases[] = { { EMFILE, -EAGAIN, 0 }, { ENFILE, -EAGAIN, 0 }, { EIO, 0, 0 }, { 0, 0, 0 } };
+	static const char text[] = "[Protect x]\nUser=no-such-user\n";
+	const char *file = write_tmp(text, strlen(text));
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		for (int is_lenient = 0; is_lenient < 2; is_lenient++) {
+			struct conf_messages messages = { 0 };
+			struct policy_set set = { 0 };
+
+			lookup_error = cases[i].error;
+			assert_int_equal(is_lenient ? conf_load_lenient(&file, 1, &set, &messages)
+						    : conf_load(&file, 1, &set, &messages),
+					 is_lenient ? cases[i].result_lenient : cases[i].result);
+			lookup_error = 0;
+			assert_int_equal(messages.n, 1);
+			if (is_lenient)
+				assert_non_null(find_rule(&set, RULE_PROTECT, "x")->unknown_user);
+			policy_set_done(&set);
+			conf_messages_done(&messages);
+		}
+	}
+}
+
 static void test_load_keeps_long_values_whole(void **state)
 {
 	static const size_t lengths[] = { 190, 198, 199, 200, 201, 202, 500, CONF_LINE_MAX };
@@ -408,6 +453,7 @@ int main(void)
 		cmocka_unit_test(test_load_takes_a_percentage_and_a_size),
 		cmocka_unit_test(test_load_resolves_users),
 		cmocka_unit_test(test_a_rule_of_an_unknown_user_matches_nothing),
+		cmocka_unit_test(test_a_user_that_cannot_be_looked_up_for_now),
 		cmocka_unit_test(test_load_keeps_long_values_whole),
 		cmocka_unit_test(test_load_refuses_lines_that_are_too_long),
 		cmocka_unit_test(test_load_refuses_nul_bytes),

@@ -290,7 +290,7 @@ static int find_user(const char *name, uid_t *ret, char *text)
 		 error_is_transient(-r)	 ? strerror(r)
 		 : strpbrk(name, " \t,") ? "there is no such user (several need a section each)"
 					 : "there is no such user");
-	return -ENOENT;
+	return error_is_transient(-r) ? -EAGAIN : -ENOENT;
 }
 
 static int set_user(const struct conf_key *key, void *object, const char *value, char *text)
@@ -308,9 +308,9 @@ static int set_user(const struct conf_key *key, void *object, const char *value,
 	} else if (*value != '\0') {
 		r = find_user(value, &uid, text);
 	}
-	if (r == -ENOENT) {
+	if (r == -ENOENT || r == -EAGAIN) {
 		unknown = strdup(value);
-		r = unknown ? 0 : -ENOMEM;
+		r = !unknown ? -ENOMEM : r == -EAGAIN ? CONF_KEY_FOR_NOW : 0;
 	}
 	if (r < 0)
 		return r;
@@ -318,7 +318,7 @@ static int set_user(const struct conf_key *key, void *object, const char *value,
 	rule->unknown_user = take_ptr(unknown);
 	rule->has_uid = *value != '\0';
 	rule->uid = uid;
-	return 0;
+	return r;
 }
 
 static int set_weight(const struct conf_key *key, void *object, const char *value, char *text)

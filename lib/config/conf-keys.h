@@ -22,11 +22,15 @@ enum conf_section {
 /* What a complaint about a value may take. */
 #define CONF_TEXT_MAX 512
 
+/* It was set as far as could be known for now: to read the file again may set more. */
+enum { CONF_KEY_FOR_NOW = 1 };
+
 struct conf_key {
 	const char *name;
 	unsigned sections;    /* bits, 1 << enum conf_section */
 	const char *if_empty; /* what "Key=" stands for; NULL: the setter takes "" */
 	const char *form;     /* "a duration such as 5s": completes "For= needs" */
+	/* 0; CONF_KEY_FOR_NOW; -errno. */
 	int (*set)(const struct conf_key *key, void *object, const char *value, char *text);
 	size_t offset;	      /* of the field in the object */
 	bool restricts;	      /* what may be killed: an unknown value must not permit more */

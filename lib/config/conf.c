@@ -390,6 +390,9 @@ static int on_key(void *user, const char *section, const char *name, const char 
 	} else if (text[0] != '\0') {
 		conf_warning(loader, "%s", text);
 	}
+	/* (At start it is used as it is: see conf_load_lenient().) */
+	if (r == CONF_KEY_FOR_NOW && !loader->is_lenient)
+		loader->read_error = -EAGAIN;
 	if (r == 0 && loader->section == CONF_SECTION_DAEMON && strcmp(key->name, "Subtree") == 0)
 		note_subtree(loader);
 	return 1;

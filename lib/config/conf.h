@@ -78,8 +78,9 @@ void conf_message_print(const struct conf_message *message, FILE *stream);
  * over earlier ones, starting from the built-in defaults.  Returns 0 with *ret set if there was no
  * error, 1 if there were some (*ret is not set; *messages says which), or -errno: -ENOMEM, or that
  * of a file that could not be read for now (lib/base/errors.h), or was changed while it was read
- * (-EAGAIN): its content is not known, so it is to be tried again.  0 may have warnings.  *messages
- * must be initialised ({}) and is added to.  Asks NSS for user names.
+ * (-EAGAIN): its content is not known, so it is to be tried again; likewise where a user could not
+ * be looked up for now.  0 may have warnings.  *messages must be initialised ({}) and is added to.
+ * Asks NSS for user names.
  */
 int conf_load(const char *const *files, size_t n_files, struct policy_set *ret,
 	      struct conf_messages *messages);
