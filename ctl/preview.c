@@ -14,6 +14,7 @@
 
 /* No emergency waits for it: ten times what the daemon allows itself. */
 #define PRECISE_BUDGET_USEC USEC_PER_SEC
+#define COMPARE_BUDGET_USEC (50 * USEC_PER_MSEC)
 
 /* What a preview borrows. */
 struct machine {
@@ -150,6 +151,8 @@ static void fill_in(struct machine *m)
 	o->proc_fd = m->proc_fd;
 	o->now = now;
 	o->budget = PRECISE_BUDGET_USEC;
+	o->comparing = m->precise;
+	o->compare_budget = COMPARE_BUDGET_USEC;
 	o->ticks_now = ticks_now();
 	o->has_psi = psi_read(m->proc_fd, "pressure/memory", &o->pressure) == 0;
 	if (o->has_psi) {

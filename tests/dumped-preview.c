@@ -45,6 +45,8 @@ static void make(struct preview *o)
 		.accuracy = &m->machine->accuracy,
 		.census = &m->sampler->census,
 		.precise = dumped_precise,
+		.comparing = dumped_precise,
+		.compare_budget = USEC_PER_MSEC,
 		.proc_fd = m->machine->proc_fd,
 		.now = clock_now,
 		.budget = USEC_PER_SEC,

@@ -386,6 +386,31 @@ static void share(struct world *world, pid_t pid, uint64_t alone)
 	census_set_memory(&world->census, process, &memory, 0, 7);
 }
 
+/* One that may not be killed keeps all that they have in common. */
+static void test_a_relative_that_is_not_killed_is_named(void **state)
+{
+	struct world *world = *state;
+	struct explanation e, survivors[EXPLAIN_SURVIVORS_MAX];
+	struct preview *o;
+
+	put_process(world, 310, "server", 5000, "/user.slice/a.scope");
+	put_process(world, 320, "server", 5000, "/user.slice/b.scope");
+	put_process(world, 600, "database", 100, "/system.slice/d.service");
+	o = run_preview(world, 4 * GIB);
+	share(world, 310, 2 * MIB);
+	share(world, 320, 2 * MIB);
+	census_adjust(&world->census, 310, -1000);
+	preview_choose(o);
+	assert_int_equal(preview_victim(o)->process->pid, 300);
+	assert_int_equal(explain_process(o, 320, &e), 0);
+	assert_false(e.is_victim);
+	assert_string_equal(e.text, "its memory is shared with server (pid 310, user alice), which "
+				    "is not killed: its oom_score_adj is -1000");
+	assert_true(explain_survivors(o, survivors) > 0);
+	assert_int_equal(survivors[0].process->pid, 320);
+	assert_string_equal(survivors[0].text, e.text);
+}
+
 /* Copies on write: each frees little by itself, and all of it with the other. */
 static void test_relatives_are_killed_together(void **state)
 {
@@ -443,6 +468,7 @@ int main(void)
 		on_world(test_json_has_what_is_promised),
 		cmocka_unit_test(test_kept_has_its_reason),
 		on_world(test_process_would_free_its_own_pages),
+		on_world(test_a_relative_that_is_not_killed_is_named),
 		on_world(test_relatives_are_killed_together),
 	};
 

@@ -18,6 +18,9 @@
 #define CAUGHT_UP_USEC USEC_PER_SEC
 /* Of an Explain(), which cannot come in pages. */
 #define JSON_BYTES_MAX (48 * KIB)
+/* To compare address spaces takes some microseconds, unless the thread that does it is busy: then
+ * it is not known which processes share the victim's. */
+#define COMPARE_BUDGET_USEC (2 * USEC_PER_MSEC)
 /* Of one turn.  The last part of a slice may take as long again. */
 #define SLICE_USEC (500)
 
@@ -86,6 +89,8 @@ static int refresh_preview(struct bus *b)
 		.census = &subject->sampler->census,
 		/* What may block is left to the decision. */
 		.precise = NULL,
+		.comparing = subject->sampler->precise,
+		.compare_budget = COMPARE_BUDGET_USEC,
 		.proc_fd = subject->machine->proc_fd,
 		.now = clock_now,
 		.memory = b->reading,

@@ -117,6 +117,19 @@ static const char *why_skipped(enum backoff_verdict verdict)
 					  : "the last attempt to kill it failed";
 }
 
+/* It would have been the victim, but for another that has its memory. */
+static bool explain_withheld(const struct preview *o, struct explanation *e)
+{
+	char name[NAME_SIZE];
+
+	if (!o->withheld || e->process != o->withheld)
+		return false;
+	snprintf(e->text, sizeof(e->text), "its memory is shared with %s, which is not killed: %s",
+		 name_of(o, o->withheld_for, name),
+		 eligibility_to_string(victim_exclusion(o->census, o->withheld_for, &o->request)));
+	return true;
+}
+
 static void explain_rank(const struct preview *o, struct explanation *e)
 {
 	const struct victim_candidate *victim = preview_victim(o);
@@ -161,7 +174,8 @@ int explain_process(struct preview *o, pid_t pid, struct explanation *ret)
 	if (e.is_victim) {
 		explain_victim(o, &e);
 	} else if (e.exclusion == ELIGIBILITY_ELIGIBLE) {
-		explain_rank(o, &e);
+		if (!explain_withheld(o, &e))
+			explain_rank(o, &e);
 	} else {
 		explain_exclusion(o, &e);
 		e.rank = 0;
@@ -190,6 +204,8 @@ static void explain_survival(const struct preview *o, struct explanation *e)
 
 	if (e->exclusion != ELIGIBILITY_ELIGIBLE)
 		explain_exclusion(o, e);
+	else if (explain_withheld(o, e))
+		return;
 	else if (skipped != BACKOFF_NONE)
 		snprintf(e->text, sizeof(e->text), "%s", why_skipped(skipped));
 	else if (preview_is_by_cgroup(o, e->process) && !e->candidate.cgroup)

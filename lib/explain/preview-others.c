@@ -10,8 +10,6 @@
 #include "lib/select/kill-set.h"
 #include "lib/select/sharers.h"
 
-/* To compare address spaces. */
-#define COMPARE_BUDGET_USEC (50 * USEC_PER_MSEC)
 /* Of the relatives of one that is not the victim so many files are read: all those that are shown
  * are asked about in one turn of the daemon. */
 #define OTHERS_READS 8
@@ -67,12 +65,19 @@ static bool add(struct preview_others *others, const struct census_process *proc
 	return true;
 }
 
-/* What may block is not asked: without precise none is known. */
 static void compare(pid_t tid, const pid_t *tids, unsigned n, int *ret, void *userdata)
 {
 	const struct preview *o = userdata;
 
-	precise_compare(o->precise, tid, tids, n, COMPARE_BUDGET_USEC, ret);
+	precise_compare(o->comparing, tid, tids, n, o->compare_budget, ret);
+}
+
+/* The process keeps what the victim has, so neither is killed. */
+static bool withhold(struct preview *o, const struct census_process *process)
+{
+	o->withheld = o->result.ranked[0].process;
+	o->withheld_for = process;
+	return false;
 }
 
 /* false: one of them may not be killed, so the victim is not either. */
@@ -80,7 +85,7 @@ static bool find_sharers(struct preview *o, const struct kill_set *set)
 {
 	struct sharers sharers;
 
-	if (!o->precise)
+	if (!o->comparing)
 		return true;
 	/* (Of a cgroup, what was read is of all in it.) */
 	sharers_find(set->census, set->victim,
@@ -88,7 +93,7 @@ static bool find_sharers(struct preview *o, const struct kill_set *set)
 		     o->memory.allocated, compare, o, &sharers);
 	for (unsigned i = 0; i < sharers.n; i++) {
 		if (!kill_set_may_kill(set, sharers.items[i]))
-			return false;
+			return withhold(o, sharers.items[i]);
 		o->others.n_sharers += add(&o->others, sharers.items[i]);
 	}
 	return true;
@@ -97,6 +102,7 @@ static bool find_sharers(struct preview *o, const struct kill_set *set)
 struct relatives {
 	struct preview_others *others; /* NULL: they are only counted */
 	unsigned n;
+	bool are_too_many; /* to be killed at once */
 	uint64_t alone;
 };
 
@@ -104,7 +110,8 @@ static bool take_relative(const struct census_process *process, void *userdata)
 {
 	struct relatives *relatives = userdata;
 
-	if (relatives->n == KILL_TOGETHER_MAX)
+	relatives->are_too_many = relatives->n == KILL_TOGETHER_MAX;
+	if (relatives->are_too_many)
 		return false;
 	if (relatives->others && !add(relatives->others, process))
 		return true; /* a sharer */
@@ -114,16 +121,37 @@ static bool take_relative(const struct census_process *process, void *userdata)
 	return true;
 }
 
-static void find_relatives(struct preview *o, const struct kill_set *set)
+/* What the candidate frees with its relatives, or without, if one of them is not killed:
+ * *ret_refused, or NULL. */
+static uint64_t with_relatives(const struct kill_set *set, struct relatives *relatives,
+			       const struct census_process **ret_refused)
 {
-	struct relatives relatives = { .others = &o->others };
 	struct proc_memory memory;
 
-	kill_set_relatives(set, take_relative, &relatives);
+	*ret_refused = kill_set_relatives(set, take_relative, relatives);
+	if (relatives->are_too_many)
+		relatives->n = 0;
+	memory = kill_set_frees(set, relatives->n > 0, relatives->alone);
+	return proc_reclaimable(&memory);
+}
+
+/* false: one of them may not be killed, and without them it is not worth it. */
+static bool find_relatives(struct preview *o, const struct kill_set *set)
+{
+	struct relatives relatives = { .others = &o->others };
+	unsigned n_before = o->others.n;
+	const struct census_process *refused;
+	uint64_t frees = with_relatives(set, &relatives, &refused);
+
+	if (relatives.n == 0)
+		o->others.n = n_before;
 	o->others.n_relatives = relatives.n;
-	memory = kill_set_frees(set, relatives.n > 0, relatives.alone);
-	if (relatives.n > 0)
-		o->frees = o->size.lo = o->size.hi = proc_reclaimable(&memory);
+	if (kill_set_common(set) == 0)
+		return true;
+	o->frees = o->size.lo = o->size.hi = frees;
+	if (relatives.n > 0 || frees >= o->request.min_victim || set->as_one != VICTIM_ALONE)
+		return true;
+	return refused ? withhold(o, refused) : !relatives.are_too_many;
 }
 
 static bool take_sibling(const struct census_process *process, void *userdata)
@@ -190,8 +218,7 @@ bool preview_find_others(struct preview *o)
 	o->size = preview_size(o, victim);
 	if (!find_sharers(o, &set))
 		return false;
-	find_relatives(o, &set);
-	if (!find_group(o, &set))
+	if (!find_relatives(o, &set) || !find_group(o, &set))
 		return false;
 	kill_set_siblings(&set, take_sibling, o);
 	return true;
@@ -202,12 +229,11 @@ uint64_t preview_frees(const struct preview *o, const struct victim_candidate *c
 {
 	struct kill_set set = set_of(o, candidate);
 	struct relatives relatives = { 0 };
-	struct proc_memory memory;
+	const struct census_process *refused;
+	uint64_t frees = with_relatives(&set, &relatives, &refused);
 
-	kill_set_relatives(&set, take_relative, &relatives);
-	memory = kill_set_frees(&set, relatives.n > 0, relatives.alone);
 	*ret_relatives = relatives.n;
-	return proc_reclaimable(&memory);
+	return frees;
 }
 
 bool preview_is_victim(const struct preview *o, const struct census_process *process)

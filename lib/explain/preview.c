@@ -93,6 +93,7 @@ void preview_choose(struct preview *o)
 	o->n_reads = 0;
 	o->group = (struct preview_group){ 0 };
 	o->others = (struct preview_others){ 0 };
+	o->withheld = o->withheld_for = NULL;
 	find_policy(o);
 	o->reader = (struct reader){
 		.proc_fd = o->proc_fd,

@@ -46,6 +46,9 @@ struct preview {
 	const struct accuracy *accuracy;
 	struct census *census;	 /* it takes in what the choice reads (victim_choose()) */
 	struct precise *precise; /* NULL: nothing that may block is read */
+	/* By which address spaces are compared, and for how long at most; NULL: they are not. */
+	struct precise *comparing;
+	usec_t compare_budget;
 	int proc_fd;
 	usec_t (*now)(void);
 	usec_t budget; /* of all reads that may block */
@@ -83,6 +86,9 @@ struct preview {
 	struct victim_result result;
 	struct preview_group group; /* in which the victim is */
 	struct preview_others others;
+	/* One that would have been the victim, but that shares its memory with another that may not
+	 * be killed: both borrowed from the census; NULL: there is none. */
+	const struct census_process *withheld, *withheld_for;
 	uint64_t frees; /* what the victim and all that are killed with it free, and within which
 			 * limits */
 	struct interval size;
