@@ -40,6 +40,15 @@ case_cow_family() { # 245 MiB shared copy-on-write by 21, beside three of 40 MiB
     until_quiet 3 40
     note="$(count_population; count_of innocent) of 3 innocents left"
 }
+case_family_large() { # 120 MiB shared by 301, beside one of 60: all of the family at once, or what it shares is kept
+    expect dies=fam lives=small:1 kills=301
+    machine 400 3 0
+    start_full fam anon=120 fork=300 end
+    start_full small anon=60
+    start_daemon
+    start nudge anon=40@10
+    until_quiet
+}
 case_bgsave_protected() { # the database is protected, its child that saves is not: to kill the child frees nothing
     expect dies=hog lives=redis:1,saver:1 kills=1
     machine
